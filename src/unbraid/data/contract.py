@@ -1,0 +1,91 @@
+"""What every data set offers, so that training and evaluation need to know no data set by name."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from jaxtyping import Int
+
+from unbraid.configuration import Configured
+from unbraid.types import Batch
+
+
+class Data(Configured, ABC):
+    """Indexable observations held in memory; a subclass keeps its constructor arguments under their names.
+
+    shape: of one observation, `(channel, height, width)` or `(feature,)`.
+    populations: names of the populations, empty if there is only one.
+    population: index into `populations` for every observation, `[n]`, or None.
+    labels: `[n]` integer class of every observation for judging (never for training), or None.
+    bounds: smallest and largest value an observation may have, or None.
+    """
+
+    shape: tuple[int, ...]
+    populations: tuple[str, ...] = ()
+    population: Int[np.ndarray, " n"] | None = None
+    labels: Int[np.ndarray, " n"] | None = None
+    bounds: tuple[float, float] | None = None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of observations."""
+
+    @abstractmethod
+    def batch(self, index: Int[np.ndarray, " batch"]) -> Batch:
+        """The observations at `index` as float32 on the CPU, in that order.
+
+        Raises:
+            IndexError: an index is negative or not below `len(self)`.
+        """
+
+    def checked(self, index: Int[np.ndarray, " batch"]) -> Int[np.ndarray, " batch"]:
+        """The indices as they came, once all are known to be there; numpy would count negative ones from the end.
+
+        Raises:
+            IndexError: an index is negative or not below `len(self)`.
+        """
+        index = np.asarray(index)
+        outside = index[(index < 0) | (index >= len(self))]
+        if outside.size:
+            raise IndexError(f"expected indices from 0 to {len(self) - 1} into {self!r}, got {outside[0]}")
+        return index
+
+
+class FactorData(Data):
+    """Data whose generating factors are known and form a full grid.
+
+    factor_names, factor_sizes: one entry a factor, in the order of the grid; the last factor varies fastest.
+    """
+
+    factor_names: tuple[str, ...]
+    factor_sizes: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return int(np.prod(self.factor_sizes))
+
+    def factors(self, index: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n factor"]:
+        """Factor values (integers from 0) of the observations at `index`.
+
+        Raises:
+            IndexError: an index is negative or not below `len(self)`.
+        """
+        return np.stack(np.unravel_index(self.checked(index), self.factor_sizes), axis=1)
+
+    def index(self, factors: Int[np.ndarray, "n factor"]) -> Int[np.ndarray, " n"]:
+        """Indices of the observations with these factor values.
+
+        Raises:
+            ValueError: not one column a factor, or a factor value outside its size.
+        """
+        factors, sizes = np.asarray(factors), np.array(self.factor_sizes)
+        if factors.shape[1] != len(sizes):
+            raise ValueError(f"expected {len(sizes)} columns ({', '.join(self.factor_names)}), got {factors.shape[1]}")
+        if ((factors < 0) | (factors >= sizes)).any():
+            raise ValueError(
+                f"expected values of {', '.join(self.factor_names)} from 0 and below {self.factor_sizes}, "
+                f"got from {factors.min(0).tolist()} to {factors.max(0).tolist()}"
+            )
+        return np.asarray(np.ravel_multi_index(tuple(factors.T), self.factor_sizes))
+
+    def sample_factors(self, count: int, rng: np.random.Generator) -> Int[np.ndarray, "count factor"]:
+        """Factor values drawn uniformly and independently."""
+        return rng.integers(self.factor_sizes, size=(count, len(self.factor_sizes)))

@@ -1,0 +1,103 @@
+"""p(x | decoder output): what a decoder's output means as a distribution of the data."""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from unbraid.configuration import Configured
+from unbraid.types import LOG_2PI
+
+__all__ = ["Bernoulli", "Gaussian", "Likelihood"]
+
+
+class Likelihood(Configured, nn.Module, ABC):
+    """A distribution of the data given the decoder's output, independent over coordinates.
+
+    bounds: the values an observation may have, or None for any.
+    """
+
+    bounds: tuple[float, float] | None = None
+
+    @abstractmethod
+    def log_prob(
+        self, x: Float[Tensor, "batch *shape"], output: Float[Tensor, "batch *shape"]
+    ) -> Float[Tensor, " batch"]:
+        """log p(x | output) in nats, summed over coordinates."""
+
+    @abstractmethod
+    def mean(self, output: Float[Tensor, "*many"]) -> Float[Tensor, "*many"]:
+        """Expected observation, in the units of the data."""
+
+    def reported(self) -> dict[str, Tensor]:
+        """Learned quantities worth logging, as scalars."""
+        return {}
+
+
+class Bernoulli(Likelihood):
+    """Bernoulli with the output read as logits; x in [0, 1], grey values count as probabilities.
+
+    Source: sequential residual VAE, table 2 ("Decoder type Bernoulli").
+    """
+
+    bounds = (0.0, 1.0)
+
+    def log_prob(
+        self, x: Float[Tensor, "batch *shape"], output: Float[Tensor, "batch *shape"]
+    ) -> Float[Tensor, " batch"]:
+        """Minus the binary cross-entropy in nats, summed over coordinates."""
+        return -F.binary_cross_entropy_with_logits(output, x, reduction="none").flatten(1).sum(1)
+
+    def mean(self, output: Float[Tensor, "*many"]) -> Float[Tensor, "*many"]:
+        """Probability of one."""
+        return torch.sigmoid(output)
+
+
+class Gaussian(Likelihood):
+    """Gaussian with one variance for all coordinates, fixed or learned.
+
+    variance: its (initial) value, in squared units of the data.
+    learned: whether the variance is a parameter; it then stays above `floor`, so that the density stays finite.
+    squash: read the output as a logit (the mean is its sigmoid), as a residual pass in logit space needs.
+
+    Raises:
+        ValueError: the variance is not above zero, or a learned one does not start above its floor.
+    """
+
+    def __init__(self, variance: float = 1.0, learned: bool = False, squash: bool = False, floor: float = 1e-4):
+        super().__init__()
+        if not variance > (floor if learned else 0):
+            raise ValueError(
+                f"expected a variance above {floor if learned else 0}, got {variance}; "
+                "give a larger variance or a smaller floor"
+            )
+        self.variance, self.learned, self.squash, self.floor = variance, learned, squash, floor
+        self.bounds = (0.0, 1.0) if squash else None
+        start = torch.tensor(math.log(variance - floor) if learned else math.log(variance))
+        if learned:
+            self.log_excess = nn.Parameter(start)
+        else:
+            self.register_buffer("log_excess", start)
+
+    def current_variance(self) -> Float[Tensor, ""]:
+        """The variance now, in squared units of the data."""
+        return self.log_excess.exp() + self.floor if self.learned else self.log_excess.exp()
+
+    def log_prob(
+        self, x: Float[Tensor, "batch *shape"], output: Float[Tensor, "batch *shape"]
+    ) -> Float[Tensor, " batch"]:
+        """Gaussian log density in nats, summed over coordinates."""
+        error = (x - self.mean(output)).square().flatten(1)
+        variance = self.current_variance()
+        return -0.5 * (error.sum(1) / variance + error.shape[1] * (LOG_2PI + variance.log()))
+
+    def mean(self, output: Float[Tensor, "*many"]) -> Float[Tensor, "*many"]:
+        """The output, or its sigmoid if squashed."""
+        return torch.sigmoid(output) if self.squash else output
+
+    def reported(self) -> dict[str, Tensor]:
+        """The learned variance, under the name `variance`."""
+        return {"variance": self.current_variance().detach()} if self.learned else {}

@@ -1,0 +1,139 @@
+"""Do the clusters of a code agree with known classes?"""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int, Real
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import (
+    adjusted_mutual_info_score,
+    adjusted_rand_score,
+    normalized_mutual_info_score,
+    silhouette_score,
+)
+
+from unbraid.metrics.checks import NORMAL_95, integers, matrix
+from unbraid.metrics.result import Result
+
+_PROTOCOL = "k-means on posterior means"
+_RESAMPLES = 100
+_SHUFFLES = 20
+
+Agreement = Callable[[Int[np.ndarray, " n"], Int[np.ndarray, " n"]], float]
+
+
+def clustering(
+    codes: Real[np.ndarray, "n latent"],
+    labels: Int[np.ndarray, " n"],
+    seed: int = 0,
+    restarts: int = 10,
+    silhouette_samples: int = 2_000,
+) -> dict[str, Result]:
+    """Agreement of k-means clusters with classes: ARI, AMI and NMI, and the silhouette of the clusters.
+
+    k is the number of classes in `labels`. Codes are used as they are, not standardised: a VAE's posterior means share
+    the scale of the prior, and standardising would blow dimensions that carry nothing up to the size of those that do.
+
+    ARI (Hubert & Arabie 1985) and AMI (Vinh et al. 2010) are corrected for chance, NMI is not. The silhouette
+    (Rousseeuw 1987) needs no labels; `detail["of_classes"]` is that of the classes themselves. Both are taken on at
+    most `silhouette_samples` samples. Where only one cluster exists, as in a constant code, it is 0 by convention.
+
+    Args:
+        codes: `[n, latent]`.
+        labels: `[n]` integer class of every code, at least two classes and fewer than n.
+        seed: of k-means, resampling and shuffling.
+        restarts: of k-means; the one with the smallest inertia counts.
+        silhouette_samples: most samples that the silhouette is computed on (its cost is quadratic).
+
+    Returns:
+        Results under "ari", "ami", "nmi" and "silhouette". `detail["shuffled"]` is the mean with permuted labels, which
+        is the chance level of NMI. `interval` is normal, from 100 bootstrap resamples of (cluster, class) pairs with
+        the clusters held: it holds the samples' spread, not that of k-means or training.
+
+    Raises:
+        ValueError: codes are not a finite matrix, or labels not n integers of two to n - 1 classes.
+
+    >>> import numpy as np
+    >>> labels = np.repeat([0, 1, 2], 30)
+    >>> codes = 10.0 * np.eye(3)[labels] + np.random.default_rng(0).normal(size=(90, 3))
+    >>> clustering(codes, labels)["ari"].value  # perfect
+    1.0
+    >>> clustering(codes, 2 - labels)["ari"].value  # permuted names: as good
+    1.0
+    >>> abs(clustering(codes, np.arange(90) % 3)["ari"].value) < 0.1  # bad
+    True
+    """
+    codes = matrix(codes, "codes", least=3)
+    labels = integers(labels, "labels", len(codes))
+    classes = int(labels.max()) + 1
+    if classes >= len(codes):
+        raise ValueError(f"expected fewer classes than samples, got {classes} classes of {len(codes)} samples")
+    found = _k_means(codes, classes, restarts, seed)
+    parameters = {"clusters": classes, "restarts": restarts, "samples": len(codes)}
+    agreements: dict[str, tuple[Agreement, float | None]] = {
+        "ari": (adjusted_rand_score, 0.0),
+        "ami": (adjusted_mutual_info_score, 0.0),
+        "nmi": (normalized_mutual_info_score, None),
+    }
+    results = {
+        name: _agreement(name, measure, chance, found, labels, parameters, seed)
+        for name, (measure, chance) in agreements.items()
+    }
+    return {**results, "silhouette": _silhouette(codes, found, labels, parameters, silhouette_samples, seed)}
+
+
+def _k_means(codes: Float[np.ndarray, "n latent"], clusters: int, restarts: int, seed: int) -> Int[np.ndarray, " n"]:
+    with warnings.catch_warnings():
+        # fewer distinct codes than clusters: what a dead code gives, and its score says so
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # the type is inferred from the default, the text "auto"
+        search = KMeans(clusters, n_init=restarts, random_state=seed)  # pyright: ignore[reportArgumentType]
+        return search.fit_predict(codes).astype(np.int64)
+
+
+def _agreement(
+    name: str,
+    measure: Agreement,
+    chance: float | None,
+    found: Int[np.ndarray, " n"],
+    labels: Int[np.ndarray, " n"],
+    parameters: dict,
+    seed: int,
+) -> Result:
+    rng = np.random.default_rng(seed)
+    value = float(measure(labels, found))
+    shuffled = float(np.mean([measure(rng.permutation(labels), found) for _ in range(_SHUFFLES)]))
+    picks = rng.integers(len(labels), size=(_RESAMPLES, len(labels)))
+    half = NORMAL_95 * float(np.std([measure(labels[pick], found[pick]) for pick in picks], ddof=1))
+    return Result(
+        f"clustering_{name}",
+        value,
+        _PROTOCOL,
+        parameters,
+        shuffled if chance is None else chance,
+        1.0,
+        (value - half, min(value + half, 1.0)),
+        seed,
+        {"shuffled": shuffled, "sizes": np.bincount(found).tolist()},
+    )
+
+
+def _silhouette(
+    codes: Float[np.ndarray, "n latent"],
+    found: Int[np.ndarray, " n"],
+    labels: Int[np.ndarray, " n"],
+    parameters: dict,
+    most: int,
+    seed: int,
+) -> Result:
+    pick = np.random.default_rng(seed).permutation(len(codes))[:most]
+    value = _separation(codes[pick], found[pick])
+    detail = {"of_classes": _separation(codes[pick], labels[pick]), "sizes": np.bincount(found).tolist()}
+    parameters = {**parameters, "silhouette_samples": len(pick)}
+    return Result("clustering_silhouette", value, _PROTOCOL, parameters, None, 1.0, None, seed, detail)
+
+
+def _separation(codes: Float[np.ndarray, "n latent"], groups: Int[np.ndarray, " n"]) -> float:
+    return float(silhouette_score(codes, groups)) if 2 <= len(np.unique(groups)) < len(groups) else 0.0

@@ -1,0 +1,60 @@
+"""What every model offers, so that training and evaluation need to know no model by name."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unbraid.configuration import Configured
+from unbraid.likelihoods import Likelihood
+from unbraid.nets.contract import Decoder, Trunk
+from unbraid.types import Batch, Forward
+
+
+class Model(Configured, nn.Module, ABC):
+    """A joint distribution of data and latents, and an amortised posterior.
+
+    shape: of one observation.
+    populations: names the model knows, empty if it does not look at populations.
+    likelihood: p(x | decoder output).
+    defines_density: whether log p(x) exists; if not, reconstruction + KL bounds nothing.
+    """
+
+    shape: tuple[int, ...]
+    populations: tuple[str, ...] = ()
+    likelihood: Likelihood
+    defines_density: bool = True
+
+    @abstractmethod
+    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Forward:
+        """Infer, sample and decode; posterior means instead of samples where `generator` is None."""
+
+    @abstractmethod
+    def encode(self, x: Float[Tensor, "batch *shape"]) -> dict[str, Float[Tensor, "batch *code"]]:
+        """Posterior means by latent block, `[batch, latent]`; private: every head, `[batch, population, latent]`."""
+
+
+def draw(
+    generator: torch.Generator | None, shape: tuple[int, ...], like: Float[Tensor, "..."]
+) -> Float[Tensor, "..."] | None:
+    """Standard normal noise of `shape` with the device and precision of `like`; None without a generator."""
+    if generator is None:
+        return None
+    return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+def check_shapes(trunk: Trunk, *decoders: Decoder) -> None:
+    """Refuse networks that do not fit together.
+
+    Raises:
+        ValueError: a network's `shape` differs from the trunk's, or a decoder takes no latents.
+    """
+    for decoder in decoders:
+        if decoder.latents < 1:
+            raise ValueError(f"expected at least 1 latent, got {decoder.latents} in {decoder}")
+        if decoder.shape != trunk.shape:
+            raise ValueError(
+                f"expected an encoder and decoders of one shape, got {trunk.shape} for {trunk} and "
+                f"{decoder.shape} for {decoder}"
+            )

@@ -1,0 +1,165 @@
+"""The cross-population VAE: a latent block shared by all populations and a private one for each."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from unbraid.configuration import Configured
+from unbraid.likelihoods import Likelihood
+from unbraid.models.contract import Model, check_shapes, draw
+from unbraid.nets.contract import Decoder, Trunk
+from unbraid.types import Batch, Forward, Normal
+
+
+class Combination(Configured, ABC):
+    """g(shared, private): how the two decoders' outputs become the likelihood's parameter.
+
+    neutral: the output of a decoder that leaves the other's unchanged; stands in for a part that is left out.
+    """
+
+    neutral: float
+
+    @abstractmethod
+    def __call__(
+        self, shared: Float[Tensor, "batch *shape"], private: Float[Tensor, "batch *shape"]
+    ) -> Float[Tensor, "batch *shape"]:
+        """The combined output."""
+
+
+class Add(Combination):
+    """g(a, b) = a + b, the paper's choice."""
+
+    neutral = 0.0
+
+    def __call__(
+        self, shared: Float[Tensor, "batch *shape"], private: Float[Tensor, "batch *shape"]
+    ) -> Float[Tensor, "batch *shape"]:
+        """The sum."""
+        return shared + private
+
+
+class CPVAE(Model):
+    """Cross-population VAE: x_k ~ p(x | g(f_s(z), f_k(t))) with z and t standard normal.
+
+    One trunk pass a sample gives q(z | x) and q_k(t | x) for every k at once. Batch norm in trunk and shared decoder
+    sees the mixed batch; a private decoder sees only its own population.
+    Source: cross-population VAE, eq. 1 and 2.
+
+    Args:
+        trunk: observations to features, with `features` and `shape`.
+        shared_decoder: f_s, with `latents` and `shape`.
+        private_decoders: f_k, one a population, all with the same number of latents.
+        likelihood: p(x | output).
+        populations: their names, in the order of the data's population index.
+        combine: g.
+
+    Raises:
+        ValueError: shapes or private latents differ, names repeat, or there is not one decoder a name.
+    """
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        shared_decoder: Decoder,
+        private_decoders: Sequence[Decoder],
+        likelihood: Likelihood,
+        populations: Sequence[str],
+        combine: Combination | None = None,
+    ):
+        super().__init__()
+        decoders = list(private_decoders)
+        if len(decoders) != len(populations) or len(set(populations)) != len(populations) or not decoders:
+            raise ValueError(
+                f"expected one private decoder for each of the distinct names {tuple(populations)}, got {len(decoders)}"
+            )
+        check_shapes(trunk, shared_decoder, *decoders)
+        if len({decoder.latents for decoder in decoders}) > 1:
+            raise ValueError(
+                f"expected private decoders with one number of latents, got {[d.latents for d in decoders]}"
+            )
+        self.trunk, self.shared_decoder, self.private_decoders = trunk, shared_decoder, nn.ModuleList(decoders)
+        self.likelihood, self.populations, self.combine = likelihood, tuple(populations), combine or Add()
+        self.shape = trunk.shape
+        self.shared, self.private = shared_decoder.latents, decoders[0].latents
+        self.shared_head = nn.Linear(trunk.features, 2 * self.shared)
+        self.private_head = nn.Linear(trunk.features, len(decoders) * 2 * self.private)
+
+    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Forward:
+        """Infer both blocks, sample, decode with the shared and the sample's own private decoder."""
+        population = self._population(batch)
+        shared, heads = self.posteriors(batch.x)
+        own = self.own(heads, population)
+        z = shared.sample(draw(generator, tuple(shared.mean.shape), batch.x))
+        t = own.sample(draw(generator, tuple(own.mean.shape), batch.x))
+        output = self.combine(self.shared_decoder(z), self.decode_private(t, population))
+        return Forward(
+            output,
+            self.likelihood.log_prob(batch.x, output),
+            {"shared": shared, "private": own},
+            {"shared": z, "private": t},
+            heads=heads,
+        )
+
+    def posteriors(self, x: Float[Tensor, "batch *shape"]) -> tuple[Normal, Normal]:
+        """q(z | x) `[batch, shared]` and q_k(t | x) under every head `[batch, population, private]`."""
+        features = self.trunk(x)
+        shared = Normal(*self.shared_head(features).chunk(2, dim=1))
+        heads = self.private_head(features).unflatten(1, (len(self.populations), 2 * self.private))
+        return shared, Normal(*heads.chunk(2, dim=2))
+
+    def own(self, heads: Normal, population: Int[Tensor, " batch"]) -> Normal:
+        """The head of each sample's own population, `[batch, private]`."""
+        rows = torch.arange(len(population), device=population.device)
+        return Normal(heads.mean[rows, population], heads.log_variance[rows, population])
+
+    def decode_private(
+        self, t: Float[Tensor, "batch private"], population: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch *shape"]:
+        """f_k(t) with each row's own k; every decoder runs once, on its own rows."""
+        order = population.argsort(stable=True)
+        counts = torch.bincount(population, minlength=len(self.populations)).tolist()
+        rows = zip(self.private_decoders, t[order].split(counts), strict=True)
+        decoded = torch.cat([decoder(part) for decoder, part in rows if len(part)])
+        return decoded[order.argsort()]
+
+    def encode(self, x: Float[Tensor, "batch *shape"]) -> dict[str, Float[Tensor, "batch *code"]]:
+        """Posterior means: `shared` `[batch, shared]`, `private` `[batch, population, private]`, no head masked."""
+        shared, heads = self.posteriors(x)
+        return {"shared": shared.mean, "private": heads.mean}
+
+    def parts(self, batch: Batch) -> dict[str, Float[Tensor, "batch *shape"]]:
+        """Mean observations from posterior means: `full`, `private_only` and `shared_only`, each `[batch, *shape]`.
+
+        A part that is left out is replaced by the combination's neutral output (zero for addition).
+        """
+        population = self._population(batch)
+        shared, heads = self.posteriors(batch.x)
+        a = self.shared_decoder(shared.mean)
+        b = self.decode_private(self.own(heads, population).mean, population)
+        neutral = torch.full_like(a, self.combine.neutral)
+        outputs = {"full": (a, b), "private_only": (neutral, b), "shared_only": (a, neutral)}
+        return {name: self.likelihood.mean(self.combine(*pair)) for name, pair in outputs.items()}
+
+    def transfer(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch population *shape"]:
+        """Each x decoded as every population: f_s(z) with f_j(t_j), t_j from q_j(t | x); mean observations."""
+        shared, heads = self.posteriors(x)
+        a = self.shared_decoder(shared.mean)
+        decoded = [self.combine(a, decoder(heads.mean[:, j])) for j, decoder in enumerate(self.private_decoders)]
+        return self.likelihood.mean(torch.stack(decoded, dim=1))
+
+    def generate(
+        self, z: Float[Tensor, "batch shared"], t: Float[Tensor, "batch private"], population: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch *shape"]:
+        """Mean observations of given latents."""
+        return self.likelihood.mean(self.combine(self.shared_decoder(z), self.decode_private(t, population)))
+
+    def _population(self, batch: Batch) -> Int[Tensor, " batch"]:
+        if batch.population is None:
+            raise ValueError(
+                f"expected a population index for each observation (0..{len(self.populations) - 1} for "
+                f"{self.populations}), got none; use data with populations, or `encode` to see every head"
+            )
+        return batch.population

@@ -1,0 +1,110 @@
+"""The sequential residual pass, and the three models that are one or two switches away from it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from unbraid.likelihoods import Likelihood
+from unbraid.models.contract import Model, check_shapes, draw
+from unbraid.nets.contract import Decoder, Trunk
+from unbraid.types import Batch, Forward, Normal, Steps
+
+
+class SequentialVAE(Model):
+    """VAE (both switches off), ResVAE (`skip`), SeqVAE (`sequential`) or SR-VAE (both, the default).
+
+    Step i encodes the residual g_i, keeps component i of the posterior, decodes components 1..i (zeros after them,
+    fresh noise for all of them) and subtracts the outcome from the residual. With `skip` the last residual is added
+    to the output. The recursion runs on decoder outputs, before the likelihood reads them (logits, for Bernoulli).
+
+    With `skip` the output is a function of x, so log p(x) is not defined and the objective bounds nothing.
+    Source: sequential residual VAE, algorithm 1.
+
+    Args:
+        trunk: observations to features, with `features` and `shape`.
+        decoder: latents to natural parameters, with `latents` and `shape`.
+        likelihood: p(x | decoder output).
+        sequential: one pass a latent instead of one for all.
+        skip: add the last residual to the output.
+
+    Raises:
+        ValueError: the networks' shapes differ, or the decoder has no latent.
+    """
+
+    def __init__(
+        self, trunk: Trunk, decoder: Decoder, likelihood: Likelihood, sequential: bool = True, skip: bool = True
+    ):
+        super().__init__()
+        check_shapes(trunk, decoder)
+        self.trunk, self.decoder, self.likelihood = trunk, decoder, likelihood
+        self.sequential, self.skip = sequential, skip
+        self.shape, self.latents = trunk.shape, decoder.latents
+        self.passes = self.latents if sequential else 1
+        self.defines_density = not skip
+        self.head = nn.Linear(trunk.features, 2 * self.latents)
+
+    def forward(
+        self,
+        batch: Batch,
+        generator: torch.Generator | None = None,
+        held: Float[Tensor, "batch latent"] | None = None,
+        record: bool = False,
+    ) -> Forward:
+        """Run the pass.
+
+        Args:
+            batch: observations, their population is not looked at.
+            generator: source of the noise; None takes posterior means.
+            held: values that latents are set to from their own step on, NaN where a latent is free, `[batch, latent]`.
+            record: keep every step's decoder output and residual.
+        """
+        x = residual = output = batch.x
+        noise = draw(generator, (self.passes, len(x), self.latents), x)
+        z = x.new_zeros(len(x), 0)
+        posterior = Normal(z, z)  # of the latents so far: none
+        outputs, residuals = [], []
+        for step in range(self.passes):
+            new = slice(step, step + 1) if self.sequential else slice(None)
+            posterior = _extend(posterior, self._posterior(residual), new)
+            z = self._sample(posterior, None if noise is None else noise[step], held)
+            output = self.decoder(z)
+            if record:
+                outputs.append(output)
+                residuals.append(residual)
+            if step < self.passes - 1:
+                residual = residual - output
+        if self.skip:
+            output = output + residual
+        steps = Steps(torch.stack(outputs), torch.stack(residuals)) if record else None
+        log_likelihood = self.likelihood.log_prob(x, output)
+        return Forward(output, log_likelihood, {"z": posterior}, {"z": z}, steps=steps)
+
+    def encode(self, x: Float[Tensor, "batch *shape"]) -> dict[str, Float[Tensor, "batch *code"]]:
+        """Posterior means `z`, `[batch, latent]`, of a pass without noise."""
+        return {"z": self.posterior(x).mean}
+
+    def posterior(self, x: Float[Tensor, "batch *shape"]) -> Normal:
+        """The posterior of `z` that a pass without noise ends with, `[batch, latent]`."""
+        return self(Batch(x)).posteriors["z"]
+
+    def _posterior(self, residual: Float[Tensor, "batch *shape"]) -> Normal:
+        mean, log_variance = self.head(self.trunk(residual)).chunk(2, dim=1)
+        return Normal(mean, log_variance)
+
+    def _sample(
+        self,
+        posterior: Normal,
+        noise: Float[Tensor, "batch latent"] | None,
+        held: Float[Tensor, "batch latent"] | None,
+    ) -> Float[Tensor, "batch latent"]:
+        width = posterior.mean.shape[1]
+        z = posterior.sample(None if noise is None else noise[:, :width])
+        if held is not None:
+            z = torch.where(held[:, :width].isnan(), z, held[:, :width])
+        return F.pad(z, (0, self.latents - width))
+
+
+def _extend(known: Normal, encoded: Normal, new: slice) -> Normal:
+    pairs = ((known.mean, encoded.mean), (known.log_variance, encoded.log_variance))
+    return Normal(*(torch.cat([before, now[:, new]], 1) for before, now in pairs))

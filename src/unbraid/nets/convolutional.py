@@ -1,0 +1,53 @@
+"""The convolutional encoder and decoder of the sequential residual VAE paper (table 1), for square images."""
+
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unbraid.nets.contract import Decoder, Trunk
+
+
+class ConvTrunk(Trunk):
+    """4x4 stride-2 convolutions down to 4x4, then a 4x4 convolution to `features`, ReLU throughout.
+
+    The defaults are the paper's encoder for 64x64; the input side is 4 * 2 ** len(widths).
+    Source: sequential residual VAE, table 1 (the network of beta-VAE, Higgins et al. 2017).
+    """
+
+    def __init__(self, channels: int = 1, widths: tuple[int, ...] = (32, 32, 64, 64), features: int = 256):
+        super().__init__()
+        self.channels, self.widths, self.features = channels, tuple(widths), features
+        self.shape = (channels, 4 * 2 ** len(widths), 4 * 2 ** len(widths))
+        layers: list[nn.Module] = []
+        for before, after in zip((channels, *widths), widths, strict=False):
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], features, 4), nn.ReLU(), nn.Flatten())
+
+    def forward(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch feature"]:
+        """Features of each image, `[batch, features]`."""
+        return self.layers(x)
+
+
+class ConvDecoder(Decoder):
+    """The mirror of `ConvTrunk`: linear, 4x4 up-convolutions, ReLU between layers and none on the output.
+
+    Source: sequential residual VAE, table 1.
+    """
+
+    def __init__(
+        self, latents: int = 10, channels: int = 1, widths: tuple[int, ...] = (32, 32, 64, 64), features: int = 256
+    ):
+        super().__init__()
+        self.latents, self.channels, self.widths, self.features = latents, channels, tuple(widths), features
+        self.shape = (channels, 4 * 2 ** len(widths), 4 * 2 ** len(widths))
+        up = self.widths[::-1]
+        layers: list[nn.Module] = [nn.Linear(latents, features), nn.ReLU(), nn.Unflatten(1, (features, 1, 1))]
+        layers += [nn.ConvTranspose2d(features, up[0], 4), nn.ReLU()]
+        for before, after in pairwise(up):
+            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(up[-1], channels, 4, stride=2, padding=1))
+
+    def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channel height width"]:
+        """The natural parameter of each pixel, `[batch, channels, height, width]`."""
+        return self.layers(z)

@@ -1,0 +1,45 @@
+"""Fully connected networks for vectors."""
+
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unbraid.nets.contract import Decoder, Trunk
+
+
+class MLPTrunk(Trunk):
+    """Linear layers with ReLU after each; no widths makes it the identity."""
+
+    def __init__(self, inputs: int, widths: tuple[int, ...] = (64, 64)):
+        super().__init__()
+        self.inputs, self.widths = inputs, tuple(widths)
+        self.shape = (inputs,)
+        self.features = self.widths[-1] if self.widths else inputs
+        self.layers = _stack((inputs, *widths))
+
+    def forward(self, x: Float[Tensor, "batch input"]) -> Float[Tensor, "batch feature"]:
+        """Features of each vector, `[batch, features]`."""
+        return self.layers(x)
+
+
+class MLPDecoder(Decoder):
+    """Linear layers with ReLU between them and none on the output; no widths makes it linear."""
+
+    def __init__(self, latents: int, outputs: int, widths: tuple[int, ...] = (64, 64)):
+        super().__init__()
+        self.latents, self.outputs, self.widths = latents, outputs, tuple(widths)
+        self.shape = (outputs,)
+        self.layers = _stack((latents, *widths))
+        self.last = nn.Linear(self.widths[-1] if self.widths else latents, outputs)
+
+    def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch output"]:
+        """The natural parameter of each coordinate, `[batch, outputs]`."""
+        return self.last(self.layers(z))
+
+
+def _stack(sizes: tuple[int, ...]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers)

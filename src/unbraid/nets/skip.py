@@ -1,0 +1,78 @@
+"""The convolutional networks of the cross-population VAE paper (section 4): batch norm, and latents to every layer."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unbraid.nets.contract import Decoder, Trunk
+
+
+class NormTrunk(Trunk):
+    """Strided 4x4 convolutions, each followed by batch norm and ReLU, flattened at the end.
+
+    Source: cross-population VAE, section 4; the widths are ours, the paper gives none.
+    """
+
+    def __init__(self, shape: tuple[int, int, int] = (1, 28, 28), widths: tuple[int, ...] = (32, 64, 128)):
+        super().__init__()
+        self.shape, self.widths = tuple(shape), tuple(widths)
+        layers: list[nn.Module] = []
+        side = shape[1:]
+        for before, after in zip((shape[0], *widths), widths, strict=False):
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            side = (side[0] // 2, side[1] // 2)
+        if min(side) < 1:
+            raise ValueError(
+                f"expected images of side at least {2 ** len(widths)} for {len(widths)} strided layers, "
+                f"got {tuple(shape)}; use fewer widths"
+            )
+        self.features = widths[-1] * side[0] * side[1]
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+
+    def forward(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch feature"]:
+        """Features of each image, `[batch, features]`."""
+        return self.layers(x)
+
+
+class SkipDecoder(Decoder):
+    """Up-convolutions with batch norm and ReLU; the latents enter every layer, linearly, as a bias for each channel.
+
+    The image side must be divisible by 2 ** len(widths); no output non-linearity. `offset` is where the bias of the
+    output starts: Adam moves it by about the learning rate a step, so far from the data's mean it costs hundreds.
+    Source: cross-population VAE, section 4, after the skip models of Dieng et al. 2018, eq. 6.
+    """
+
+    def __init__(
+        self,
+        latents: int,
+        shape: tuple[int, int, int] = (1, 28, 28),
+        widths: tuple[int, ...] = (64, 32),
+        offset: float = 0.0,
+    ):
+        super().__init__()
+        self.latents, self.shape, self.widths, self.offset = latents, tuple(shape), tuple(widths), offset
+        factor = 2 ** len(widths)
+        if shape[1] % factor or shape[2] % factor:
+            raise ValueError(
+                f"expected image sides divisible by {factor} for {len(widths)} up-convolutions, "
+                f"got {tuple(shape)}; pad the images or change widths"
+            )
+        start = (widths[0], shape[1] // factor, shape[2] // factor)
+        self.first = nn.Sequential(
+            nn.Linear(latents, start[0] * start[1] * start[2], bias=False), nn.Unflatten(1, start)
+        )
+        inner = widths[1:]
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
+            for before, after in zip(widths, inner, strict=False)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
+        self.skips = nn.ModuleList(nn.Linear(latents, width, bias=False) for width in inner)
+        self.last = nn.ConvTranspose2d(widths[-1], shape[0], 4, stride=2, padding=1)
+        nn.init.constant_(self.last.bias, offset)  # type: ignore[arg-type]
+
+    def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channel height width"]:
+        """The natural parameter of each pixel, `[batch, *shape]`."""
+        h = self.norms[0](self.first(z)).relu()
+        for up, skip, norm in zip(self.ups, self.skips, list(self.norms)[1:], strict=True):
+            h = norm(up(h) + skip(z)[:, :, None, None]).relu()
+        return self.last(h)

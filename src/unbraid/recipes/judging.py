@@ -1,0 +1,136 @@
+"""What every model is judged by, whatever its data: reconstruction, divergence, active latents."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+
+from unbraid.data import Data, FactorData
+from unbraid.metrics import Result, active_units, kl_per_latent, negative_log_likelihood, squared_error
+from unbraid.models import CPVAE, Model, SequentialVAE
+from unbraid.randomness import Purpose, derived_seed
+from unbraid.runs import Run
+from unbraid.types import Batch
+
+Named = list[tuple[str, Result]]
+Arrays = dict[str, Shaped[np.ndarray, "..."]]
+CHUNK, HELD_OUT, SHOWN = 256, 2000, 12
+TRAVERSED = np.linspace(-2.5, 2.5, 9).astype(np.float32)
+
+
+@dataclass
+class Subject:
+    """A trained model and the data it is judged on."""
+
+    run: Run
+    data: Data
+    max_codes: int
+    seed: int
+    model: Model = field(init=False)
+    index: Int[np.ndarray, " n"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.model = self.run.rebuild("model")
+        if tuple(self.data.shape) != tuple(self.model.shape):
+            raise ValueError(f"expected data of shape {self.model.shape}, as the run's, got {self.data.shape}")
+        self.model.load_state_dict(self.run.load_weights())
+        self.model.eval()
+        rng = np.random.default_rng([self.seed, Purpose.EVALUATION])
+        self.index = np.sort(rng.permutation(len(self.data))[:HELD_OUT])
+
+    def generator(self) -> torch.Generator:
+        """Noise that depends on the seed alone."""
+        return torch.Generator().manual_seed(derived_seed(self.seed, Purpose.EVALUATION))
+
+    def batches(self, index: Int[np.ndarray, " n"]) -> list[Batch]:
+        """The observations at `index` in chunks."""
+        return [self.data.batch(part) for part in np.array_split(index, -(-len(index) // CHUNK))]
+
+    def codes(self, index: Int[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "n *code"]]:
+        """Posterior means of every block."""
+        parts = [self.model.encode(batch.x) for batch in self.batches(index)]
+        return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+
+
+def general(subject: Subject) -> tuple[Named, Arrays]:
+    """Reconstruction of the observations and divergence of the posterior, on held-out observations."""
+    model, generator = subject.model, subject.generator()
+    batches = subject.batches(subject.index)
+    forwards = [model(batch, generator) for batch in batches]
+    x = torch.cat([batch.x for batch in batches]).numpy()
+    shown = torch.cat([model.likelihood.mean(model(batch).output) for batch in batches]).numpy()
+    likelihood = type(model.likelihood).__name__
+    log_likelihood = torch.cat([forward.log_likelihood for forward in forwards]).numpy()
+    what = "reconstruction" if model.defines_density else "output with the skip"
+    results: Named = [
+        (what, squared_error(x, shown)),
+        (what, negative_log_likelihood(log_likelihood, likelihood)),
+    ]
+    arrays: Arrays = {}
+    for name in forwards[0].posteriors:
+        kl = torch.cat([forward.posteriors[name].kl() for forward in forwards]).numpy()
+        means = torch.cat([forward.posteriors[name].mean for forward in forwards]).numpy()
+        results += [(f"{name} block", kl_per_latent(kl)), (f"{name} block", active_units(means))]
+        arrays["kl_per_latent" if name == "z" else f"kl_{name}"] = kl.mean(0)
+    if isinstance(model, SequentialVAE) and model.skip:
+        alone = np.concatenate([_decoder_only(model, batch) for batch in batches])
+        results.append(("decoder alone, without the skip", squared_error(x, alone)))
+    return results, arrays
+
+
+def pictures(subject: Subject) -> Arrays:
+    """Originals and reconstructions; traversals and the step view where the model has them."""
+    batch, model = _shown(subject), subject.model
+    reconstruction = model.likelihood.mean(model(batch).output)
+    arrays: Arrays = {"original": batch.x.numpy(), "reconstruction": reconstruction.numpy()}
+    if not isinstance(model, SequentialVAE):
+        return arrays
+    if model.skip:
+        arrays["decoder_only"] = _decoder_only(model, batch)
+    return arrays | _traversal(model, batch.x[:1])
+
+
+def _shown(subject: Subject) -> Batch:
+    rng = np.random.default_rng([subject.seed, Purpose.EVALUATION, 1])
+    index = rng.choice(subject.index, min(SHOWN, len(subject.index)), replace=False)
+    population = subject.data.population
+    if population is not None:
+        index = index[np.argsort(population[index], kind="stable")]
+    if isinstance(subject.data, FactorData):  # the first one is traversed: the middle of every factor
+        index[0] = subject.data.index(np.array([subject.data.factor_sizes]) // 2)[0]
+    return subject.data.batch(index)
+
+
+def _decoder_only(model: SequentialVAE, batch: Batch) -> Float[np.ndarray, "batch *shape"]:
+    return model.likelihood.mean(model.decoder(model.posterior(batch.x).mean)).numpy()
+
+
+def _traversal(model: SequentialVAE, x: Float[torch.Tensor, "one *shape"]) -> Arrays:
+    """Every latent set to each value in turn, the pass run with it (SPEC of the paper's figures 3 and 4)."""
+    count = model.latents * len(TRAVERSED)
+    held = torch.full((count, model.latents), torch.nan)
+    latent = torch.arange(count) // len(TRAVERSED)
+    held[torch.arange(count), latent] = torch.from_numpy(TRAVERSED).repeat(model.latents)
+    images = x.expand(count, *x.shape[1:])
+    outputs = model.likelihood.mean(model(Batch(images), held=held).output)
+    arrays: Arrays = {
+        "traversal": outputs.unflatten(0, (model.latents, len(TRAVERSED))).numpy(),
+        "traversal_values": TRAVERSED,
+        "traversal_original": x[0].numpy(),
+    }
+    return arrays | (_step_view(model, x) if model.sequential else {})
+
+
+def _step_view(model: SequentialVAE, x: Float[torch.Tensor, "one *shape"]) -> Arrays:
+    value, rows = float(TRAVERSED[-1]), model.latents
+    held = torch.full((rows, rows), torch.nan)
+    held.fill_diagonal_(value)
+    steps = model(Batch(x.expand(rows, *x.shape[1:])), held=held, record=True).steps
+    assert steps is not None
+    return {
+        "step_latents": np.arange(rows),
+        "step_value": np.float32(value),
+        "step_outputs": steps.outputs.transpose(0, 1).numpy(),
+        "step_residuals": steps.residuals.transpose(0, 1).numpy(),
+    }

@@ -1,0 +1,154 @@
+"""Judging the split into shared and private: clusters, leakage, and parts against the truth where it is known."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.manifold import TSNE
+from sklearn.mixture import GaussianMixture
+
+from unbraid.data import TwoPopulationVectors
+from unbraid.metrics import (
+    ALIGNED,
+    NEIGHBOURS,
+    RAW,
+    canonical_correlation,
+    clustering,
+    pixel_correlation,
+    population_leakage,
+    psnr,
+    regression_leakage,
+    ssim,
+)
+from unbraid.models import CPVAE
+from unbraid.recipes.judging import Arrays, Named, Subject, _shown
+from unbraid.types import Batch
+
+EMBEDDED, GENERATED = 1000, 8
+
+
+def judge_populations(subject: Subject) -> tuple[Named, Arrays]:
+    """Every judgement that the model and the data allow."""
+    data, index = subject.data, subject.index
+    assert data.population is not None
+    codes, population = subject.codes(index), data.population[index]
+    labels = None if data.labels is None else data.labels[index]
+    results: Named = []
+    blocks = {name: code for name, code in codes.items() if code.ndim == 2}
+    if labels is not None:
+        results += _clusters(subject, blocks, codes.get("private"), population, labels)
+    results += _leakage(subject, blocks, codes.get("private"), population)
+    arrays: Arrays = {
+        "population_names": np.array(data.populations),
+        "codes_population": population,
+        **({"codes_labels": labels} if labels is not None else {}),
+        **{f"codes_{'shared' if name == 'z' else name}": code for name, code in codes.items()},
+    }
+    if isinstance(subject.model, CPVAE):
+        results += _parts(subject) + _truth(subject, codes, population)
+        arrays |= _shown_parts(subject) | _generated(subject, codes, population)
+        if labels is not None:
+            arrays |= _embedding(subject, codes["private"], population, labels)
+    return results, arrays
+
+
+def _clusters(subject, blocks, private, population, labels) -> Named:
+    results: Named = []
+    for k, name in enumerate(subject.data.populations):
+        own = population == k
+        spaces = {block: code[own] for block, code in blocks.items()}
+        if private is not None:
+            spaces["private"] = private[own, k]
+        for space, code in spaces.items():
+            found = clustering(code, labels[own], seed=subject.seed)
+            results += [(f"{space} code, {name}", result) for result in found.values()]
+    return results
+
+
+def _leakage(subject, blocks, private, population) -> Named:
+    """Can the population be read off a code? Private heads are computed for all samples, whichever they belong to."""
+    spaces = dict(blocks)
+    if private is not None:
+        spaces |= {f"private ({name})": private[:, k] for k, name in enumerate(subject.data.populations)}
+    results: Named = []
+    for space, code in spaces.items():
+        found = population_leakage(code, population, seed=subject.seed)
+        found |= {f"{key} neighbours": value for key, value in population_leakage(code, population, NEIGHBOURS, seed=subject.seed).items()}
+        results += [(f"{space} code", result) for result in found.values()]
+    return results
+
+
+def _parts(subject: Subject) -> Named:
+    """The private part against the clean signal and the shared part against the background, where both are known."""
+    data, model = subject.data, subject.model
+    assert isinstance(model, CPVAE)
+    if not hasattr(data, "clean"):
+        return []
+    parts = [model.parts(batch) for batch in subject.batches(subject.index)]
+    results: Named = []
+    for name, truth, amplitude in (("private_only", "clean", data.amplitude), ("shared_only", "background", 1.0)):
+        part = torch.cat([each[name] for each in parts]).numpy()
+        target = amplitude * getattr(data, truth)[subject.index]
+        what = f"{name.replace('_', ' ')} against {truth}"
+        for alignment in (RAW, ALIGNED):
+            results += [(what, metric(part, target, amplitude, alignment)) for metric in (psnr, ssim)]
+        results.append((what, pixel_correlation(part, target)))
+    return results
+
+
+def _truth(subject: Subject, codes, population) -> Named:
+    """Agreement of the codes with the true factors of generated vectors."""
+    data = subject.data
+    if not isinstance(data, TwoPopulationVectors):
+        return []
+    z, t = data.shared_factors[subject.index], data.private_factors[subject.index]
+    results: Named = [
+        ("shared code, true shared factors", canonical_correlation(codes["shared"], z, subject.seed)),
+        ("shared code, true private factors", regression_leakage(codes["shared"], t, seed=subject.seed)),
+    ]
+    for k, name in enumerate(data.populations):
+        own, code = population == k, codes["private"][population == k, k]
+        results += [
+            (f"private code, true private factors, {name}", canonical_correlation(code, t[own], subject.seed)),
+            (f"private code, true shared factors, {name}", regression_leakage(code, z[own], seed=subject.seed)),
+        ]
+    return results
+
+
+def _shown_parts(subject: Subject) -> Arrays:
+    batch, model = _shown(subject), subject.model
+    assert isinstance(model, CPVAE) and batch.population is not None
+    arrays = {name: part.numpy() for name, part in model.parts(batch).items()}
+    arrays |= {"transfer": model.transfer(batch.x).numpy(), "population": batch.population.numpy()}
+    return arrays
+
+
+def _generated(subject: Subject, codes, population) -> Arrays:
+    """Samples of every population: private codes from the prior, and from a mixture fitted to the aggregate posterior.
+
+    Under the mutual-information objective nothing holds a private posterior near the prior, so samples from the prior
+    may be poor; both are shown.
+    """
+    model, generator = subject.model, subject.generator()
+    assert isinstance(model, CPVAE)
+    prior, aggregate = [], []
+    for k in range(len(model.populations)):
+        of = torch.full((GENERATED,), k)
+        z = torch.randn(GENERATED, model.shared, generator=generator)
+        t = torch.randn(GENERATED, model.private, generator=generator)
+        prior.append(model.generate(z, t, of))
+        fitted = _mixture(codes["private"][population == k, k], subject.seed)
+        aggregate.append(model.generate(z, fitted, of))
+    return {"samples_prior": torch.stack(prior).numpy(), "samples_aggregate": torch.stack(aggregate).numpy()}
+
+
+def _mixture(codes: Float[np.ndarray, "n private"], seed: int) -> torch.Tensor:
+    components = max(1, min(10, len(codes) // 50))
+    mixture = GaussianMixture(components, covariance_type="diag", reg_covar=1e-4, random_state=seed).fit(codes)
+    return torch.from_numpy(mixture.sample(GENERATED)[0]).float()
+
+
+def _embedding(subject: Subject, private, population, labels) -> Arrays:
+    """t-SNE of the first population's private codes."""
+    rows = np.flatnonzero(population == 0)[:EMBEDDED]
+    embedded = TSNE(random_state=subject.seed, init="pca", perplexity=min(30, len(rows) / 4)).fit_transform(private[rows, 0])
+    return {"tsne_private": embedded, "tsne_population": population[rows], "tsne_labels": labels[rows]}

@@ -1,0 +1,181 @@
+"""Recipes that train: plain typed arguments in, a run folder out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from unbraid.settings import Training
+
+if TYPE_CHECKING:
+    from unbraid.models import SequentialVAE
+    from unbraid.runs import Run
+
+Pass = Literal["vae", "res-vae", "seq-vae", "sr-vae"]
+SWITCHES = {"vae": (False, False), "res-vae": (False, True), "seq-vae": (True, False), "sr-vae": (True, True)}
+
+
+def sprites(
+    out: Path,
+    model: Pass = "sr-vae",
+    beta: float = 1.0,
+    latents: int = 10,
+    size: Literal[64, 32, 16] = 64,
+    widths: tuple[int, ...] | None = None,
+    features: int = 256,
+    training: Training = Training(),  # noqa: B008 (frozen)
+) -> "Run":
+    """Train SR-VAE, an ablation or beta-VAE on reconstructed dSprites (2D Shape); defaults are the paper's.
+
+    Args:
+        out: run folder to make.
+        model: the pass: plain, with skip (res-vae), sequential (seq-vae), or both (sr-vae).
+        beta: weight of the KL; 1 is the ELBO.
+        latents: number of latents, and of passes if sequential.
+        size: image side in pixels.
+        widths: channels of the stride-2 layers; default 32, 32, 64, 64 at 64 pixels and one layer less for each halving.
+        features: width of the last encoder layer.
+        training: how to train.
+    """
+    from unbraid.data import Sprites
+    from unbraid.objectives import ELBO, BetaELBO
+    from unbraid.training import train
+
+    arguments = _plain(locals(), "out", "training")
+    layers = {64: 4, 32: 3, 16: 2}[size]
+    used = widths or (32, 32, 64, 64)[-layers:]
+    if len(used) != layers:
+        raise ValueError(f"expected {layers} widths for images of {size} pixels, got {used}")
+    data = Sprites(size)
+    built = _sequential(model, used, features, latents, training.seed)
+    objective = ELBO() if beta == 1 else BetaELBO(beta)
+    record = {"recipe": "sprites", "arguments": arguments, "notes": ["Data: reconstructed dSprites."]}
+    return train(built, objective, data, out, training, validation=data, record=record)
+
+
+def _sequential(model: Pass, widths: tuple[int, ...], features: int, latents: int, seed: int) -> "SequentialVAE":
+    from unbraid.likelihoods import Bernoulli
+    from unbraid.models import SequentialVAE
+    from unbraid.nets import ConvDecoder, ConvTrunk
+    from unbraid.randomness import seeded
+
+    with seeded(seed):
+        trunk, decoder = ConvTrunk(1, widths, features), ConvDecoder(latents, 1, widths, features)
+        return SequentialVAE(trunk, decoder, Bernoulli(), *SWITCHES[model])
+
+
+def grassy(
+    out: Path,
+    model: Literal["cpvae", "vae"] = "cpvae",
+    objective: Literal["mi", "elbo"] = "mi",
+    alpha: float = 1.0,
+    rate: float = 1.1,
+    maximum: float = 1000.0,
+    shared: int = 100,
+    private: int = 25,
+    count: int = 10_000,
+    amplitude: float = 0.25,
+    variance: float = 0.02,
+    trunk_widths: tuple[int, ...] = (32, 64, 128),
+    decoder_widths: tuple[int, ...] = (64, 32),
+    training: Training = Training(steps=20_000, learning_rate=1e-3),  # noqa: B008 (frozen)
+) -> "Run":
+    """Train CPVAE, or a plain VAE on the pooled data, on grassy digits (0-4 and 5-9); sizes are the paper's.
+
+    Args:
+        out: run folder to make.
+        model: cpvae, or vae with shared + private latents in one block.
+        objective: mi (cross-population mutual information) or elbo ("no MI"); a vae always takes the elbo.
+        alpha: weight of the cross term in the first epoch.
+        rate: what alpha is multiplied by every epoch; 1 keeps it constant.
+        maximum: largest alpha.
+        shared: latents of the shared block.
+        private: latents of each private block.
+        count: training images.
+        amplitude: brightness of the digits over the grass.
+        variance: initial variance of the Gaussian likelihood, then learned.
+        trunk_widths: channels of the encoder's strided layers.
+        decoder_widths: channels of the decoders' layers.
+        training: how to train.
+    """
+    from unbraid.data import GrassyDigits
+    from unbraid.objectives import ELBO, Constant, CrossPopulation, Exponential
+    from unbraid.training import train
+
+    arguments = _plain(locals(), "out", "training")
+    data = GrassyDigits("train", count, amplitude, training.seed)
+    held_out = [GrassyDigits(split, 2000, amplitude, training.seed) for split in ("validation", "test")]
+    built = _population(model, data, shared, private, variance, trunk_widths, decoder_widths, training.seed)
+    schedule = Constant(alpha) if rate == 1 else Exponential(rate, maximum, alpha)
+    minimised = CrossPopulation(schedule) if (model, objective) == ("cpvae", "mi") else ELBO()
+    notes = ["Data: scikit-learn's digits on drawn grass; a stand-in for Grassy-MNIST, not comparable with it."]
+    record = {"recipe": "grassy", "arguments": arguments, "notes": notes}
+    return train(built, minimised, data, out, training, *held_out, record=record)
+
+
+def _population(model, data, shared, private, variance, trunk_widths, decoder_widths, seed):
+    from unbraid.likelihoods import Gaussian
+    from unbraid.models import CPVAE, SequentialVAE
+    from unbraid.nets import NormTrunk, SkipDecoder
+    from unbraid.randomness import seeded
+
+    shape, mean = data.shape, float(data.background.mean())
+    with seeded(seed):
+        trunk, likelihood = NormTrunk(shape, trunk_widths), Gaussian(variance, learned=True)
+        if model == "vae":
+            decoder = SkipDecoder(shared + private, shape, decoder_widths, mean)
+            return SequentialVAE(trunk, decoder, likelihood, sequential=False, skip=False)
+        decoder = SkipDecoder(shared, shape, decoder_widths, mean)
+        own = [SkipDecoder(private, shape, decoder_widths) for _ in data.populations]
+        return CPVAE(trunk, decoder, own, likelihood, data.populations)
+
+
+def vectors(
+    out: Path,
+    objective: Literal["mi", "elbo"] = "mi",
+    alpha: float = 1.0,
+    shared: int = 2,
+    private: int = 2,
+    nonlinear: bool = False,
+    count: int = 5000,
+    widths: tuple[int, ...] = (64, 64),
+    training: Training = Training(steps=5000, learning_rate=1e-3),  # noqa: B008 (frozen)
+) -> "Run":
+    """Train CPVAE on two populations of vectors whose shared and private factors are known.
+
+    Args:
+        out: run folder to make.
+        objective: mi (cross-population mutual information) or elbo ("no MI").
+        alpha: weight of the cross term, constant.
+        shared: latents of the shared block, and shared factors of the data.
+        private: latents of each private block, and private factors of the data.
+        nonlinear: whether the data are a curved function of their factors.
+        count: training vectors of each population.
+        widths: of the hidden layers.
+        training: how to train.
+    """
+    from unbraid.data import TwoPopulationVectors
+    from unbraid.likelihoods import Gaussian
+    from unbraid.models import CPVAE
+    from unbraid.nets import MLPDecoder, MLPTrunk
+    from unbraid.objectives import ELBO, Constant, CrossPopulation
+    from unbraid.randomness import seeded
+    from unbraid.training import train
+
+    arguments = _plain(locals(), "out", "training")
+    counts = {"train": count, "validation": 1000, "test": 1000}
+    data, validation, test = (
+        TwoPopulationVectors(split, (n, n), 20, shared, private, nonlinear, seed=training.seed)
+        for split, n in counts.items()
+    )
+    size = data.features
+    with seeded(training.seed):
+        own = [MLPDecoder(private, size, widths if nonlinear else ()) for _ in data.populations]
+        decoder = MLPDecoder(shared, size, widths if nonlinear else ())
+        built = CPVAE(MLPTrunk(size, widths), decoder, own, Gaussian(1.0, learned=True), data.populations)
+    minimised = CrossPopulation(Constant(alpha)) if objective == "mi" else ELBO()
+    record = {"recipe": "vectors", "arguments": arguments, "notes": ["Data: generated, all factors known."]}
+    return train(built, minimised, data, out, training, validation, test, record)
+
+
+def _plain(arguments: dict, *left_out: str) -> dict:
+    """A recipe's arguments as the run records them."""
+    return {key: value for key, value in arguments.items() if key not in left_out}

@@ -1,0 +1,51 @@
+"""The page: what is read, drawn and counted, put together and written. Heavy imports wait until it is wanted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def report(runs: Sequence[Path], out: Path) -> Path:
+    """Write one HTML page that shows `runs` side by side, and return its path.
+
+    The page needs no network and no other file: pictures first, then every number with how it was computed, then
+    arguments and versions. Runs that were not evaluated show their curves only. The same runs give the same page.
+
+    Raises:
+        ValueError: no run given, a folder is no run or has nothing to show yet, a file in it is damaged, or `out` is
+            a folder.
+    """
+    from unbraid.report.reading import read
+    from unbraid.runs import write_atomically
+
+    if not runs:
+        raise ValueError("expected at least one run folder, got none; pass the folders that training wrote")
+    if out.is_dir():
+        raise ValueError(f"expected a file to write, got the folder '{out}'; name a file such as '{out}/report.html'")
+    html = _render(read(runs))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, html.encode())
+    return out
+
+
+def _render(runs: list) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from unbraid.report.pictures import compare, sections
+    from unbraid.report.tables import facts, measures, overview
+
+    environment = Environment(
+        loader=PackageLoader("unbraid.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    rows = measures(runs)
+    return environment.get_template("page.html.jinja").render(
+        runs=runs,
+        overview=[overview(run) for run in runs],
+        sections=sections(runs),
+        comparison=compare(rows, runs),
+        measures=rows,
+        facts=facts(runs),
+    )

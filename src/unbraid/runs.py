@@ -1,0 +1,209 @@
+"""The run folder: the only interface between training and everything that looks at results."""
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from unbraid.configuration import build
+
+__all__ = ["FORMAT", "Run", "write_atomically"]
+
+FORMAT = 1
+
+
+class Run:
+    """A training run in a folder.
+
+    `run.json` says what was run (arguments, seed, versions, and descriptions from which model, objective and data are
+    rebuilt), `status.json` how far it came, `metrics.jsonl` holds every logged value, `weights.safetensors` the trained
+    weights, `checkpoint.pt` what `resume` needs, `evaluation/` what was measured on it.
+
+    Raises:
+        ValueError: the folder is no run, or one of another format.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        file = self.path / "run.json"
+        if not file.is_file():
+            raise ValueError(f"expected a run folder (with run.json), got '{path}'; `unbraid list DIR` shows runs")
+        try:
+            self.record: dict[str, Any] = json.loads(file.read_text())
+            found = self.record["format"]
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"expected '{file}' to be a run's description in JSON, but it is damaged: {error}"
+            ) from error
+        if found != FORMAT:
+            raise ValueError(
+                f"expected a run of format {FORMAT} (unbraid {version('unbraid')}), got format {found} in '{path}' "
+                f"(unbraid {self.record.get('unbraid', '?')}); open it with that version"
+            )
+
+    @classmethod
+    def create(cls, path: Path | str, record: dict[str, Any]) -> "Run":
+        """A new run folder, made complete or not at all.
+
+        Raises:
+            ValueError: something is already there.
+        """
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(
+                f"expected a new or empty folder for the run, got '{path}', which holds something; "
+                f"`unbraid resume {path}` continues a run, or choose another folder"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        full = {
+            "format": FORMAT,
+            "unbraid": version("unbraid"),
+            "name": path.name,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            **record,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+            "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
+        }
+        new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        try:
+            new.chmod(0o755)
+            (new / "run.json").write_text(json.dumps(full, indent=1) + "\n")
+            new.rename(path)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        run = cls(path)
+        run.set_status("created", 0, 0.0)
+        return run
+
+    def rebuild(self, part: str) -> Any:
+        """The `model`, `objective`, `data` or `validation` of the run, from its description; None if it had none.
+
+        Raises:
+            ValueError: the part was an array in memory, which no description can bring back.
+        """
+        return build(self.record[part])
+
+    # what happened
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """State (`created`, `running`, `interrupted`, `failed`, `finished`), step, seconds and a message."""
+        return json.loads((self.path / "status.json").read_text())
+
+    def set_status(self, state: str, step: int, seconds: float, message: str = "") -> None:
+        """Replace the status."""
+        status = {"status": state, "step": step, "seconds": round(seconds, 3), "message": message}
+        write_atomically(self.path / "status.json", json.dumps(status).encode())
+
+    def log(self, values: dict[str, Any]) -> None:
+        """Append one line to the metrics."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every logged line."""
+        file = self.path / "metrics.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+
+    # weights and checkpoints
+
+    def save_weights(self, weights: dict[str, Tensor], name: str = "weights.safetensors") -> None:
+        """Write weights whole or not at all."""
+        temporary = self.path / f"{name}.tmp"
+        save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, temporary)
+        temporary.replace(self.path / name)
+
+    def load_weights(self, name: str = "weights.safetensors") -> dict[str, Tensor]:
+        """The trained weights.
+
+        Raises:
+            ValueError: there are none yet, or the file is damaged.
+        """
+        file = self.path / name
+        if not file.is_file():
+            raise ValueError(
+                f"expected trained weights in '{file}', but the run is {self.status['status']}; "
+                f"`unbraid resume {self.path}` finishes it"
+            )
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise ValueError(f"expected weights in '{file}', but the file is damaged: {error}") from error
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Write what resuming needs, whole or not at all; the one before it is kept as `checkpoint.previous.pt`."""
+        metrics = self.path / "metrics.jsonl"
+        state = {**state, "format": FORMAT, "metrics_bytes": metrics.stat().st_size if metrics.is_file() else 0}
+        file, temporary = self.path / "checkpoint.pt", self.path / "checkpoint.pt.tmp"
+        with temporary.open("wb") as handle:
+            torch.save(state, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        if file.is_file():
+            file.replace(self.path / "checkpoint.previous.pt")
+        temporary.replace(file)
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The last checkpoint, or None if there is none; cuts the metrics back to it.
+
+        Raises:
+            ValueError: the checkpoint is damaged.
+        """
+        files = [self.path / name for name in ("checkpoint.pt", "checkpoint.previous.pt")]
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            self._cut_metrics(0)
+            return None
+        try:
+            state = torch.load(file, weights_only=True, map_location="cpu")
+            expected = state["format"] == FORMAT
+        except Exception as error:  # torch raises many kinds for a damaged file
+            hint = f"delete it to go on from '{files[1].name}'" if files[1].is_file() else "it cannot be resumed"
+            raise ValueError(f"expected a checkpoint in '{file}', but the file is damaged ({error}); {hint}") from error
+        if not expected:
+            raise ValueError(f"expected a checkpoint of format {FORMAT}, got {state['format']} in '{file}'")
+        self._cut_metrics(state["metrics_bytes"])
+        return state
+
+    def _cut_metrics(self, size: int) -> None:
+        # lines logged after the checkpoint are logged again by the resumed run
+        file = self.path / "metrics.jsonl"
+        if file.is_file():
+            with file.open("r+b") as handle:
+                handle.truncate(size)
+
+    # what was measured
+
+    def save_evaluation(self, results: dict[str, Any], arrays: dict[str, Shaped[np.ndarray, "..."]]) -> None:
+        """Write `evaluation/results.json` and `evaluation/arrays.npz`."""
+        folder = self.path / "evaluation"
+        folder.mkdir(exist_ok=True)
+        temporary = folder / "arrays.tmp.npz"
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+        temporary.replace(folder / "arrays.npz")
+        write_atomically(folder / "results.json", (json.dumps(results, indent=1) + "\n").encode())
+
+    def evaluation(self) -> dict[str, Any] | None:
+        """The evaluation's results, or None if the run was not evaluated."""
+        file = self.path / "evaluation" / "results.json"
+        return json.loads(file.read_text()) if file.is_file() else None
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Replace `file` by `content`, whole or not at all."""
+    temporary = file.with_name(file.name + ".tmp")
+    temporary.write_bytes(content)
+    temporary.replace(file)

@@ -1,0 +1,63 @@
+"""The order of the data, a pure function of seed and step: nothing to save, nothing to lose on resuming."""
+
+import numpy as np
+from jaxtyping import Int
+
+from unbraid.data.contract import Data
+from unbraid.randomness import Purpose
+
+class Shuffled:
+    """An endless sequence of the given items, in a new random order on every pass."""
+
+    def __init__(self, items: Int[np.ndarray, " item"], key: tuple[int, ...]):
+        self.items, self.key = items, key
+        self._orders: dict[int, np.ndarray] = {}
+
+    def take(self, start: int, count: int) -> Int[np.ndarray, " count"]:
+        """Items number `start` to `start + count` of the sequence."""
+        parts = []
+        while count:
+            turn, offset = divmod(start, len(self.items))
+            part = self._order(turn)[offset : offset + count]
+            parts.append(self.items[part])
+            start, count = start + len(part), count - len(part)
+        return np.concatenate(parts)
+
+    def _order(self, turn: int) -> Int[np.ndarray, " item"]:
+        if turn not in self._orders:
+            self._orders = {key: value for key, value in self._orders.items() if key == turn - 1}
+            self._orders[turn] = np.random.default_rng([*self.key, turn]).permutation(len(self.items))
+        return self._orders[turn]
+
+
+class Batches:
+    """Indices of each step's observations.
+
+    With populations and `balanced`, every population gives the same number (the first ones one more, if the batch
+    cannot be divided), each reshuffled whenever it has been through. Otherwise the whole data are reshuffled.
+
+    Raises:
+        ValueError: the batch is larger than the data, or smaller than the number of populations.
+    """
+
+    def __init__(self, data: Data, batch_size: int, seed: int, balanced: bool = True):
+        if batch_size > len(data):
+            raise ValueError(
+                f"expected a batch no larger than the data, got batch_size {batch_size} for {len(data)} observations; "
+                f"use at most {len(data)}"
+            )
+        groups = [np.arange(len(data))]
+        if balanced and data.population is not None:
+            groups = [np.flatnonzero(data.population == k) for k in range(len(data.populations))]
+        if batch_size < len(groups):
+            raise ValueError(
+                f"expected a batch_size of at least one for each of {len(groups)} populations, got {batch_size}"
+            )
+        base, extra = divmod(batch_size, len(groups))
+        self.counts = [base + (k < extra) for k in range(len(groups))]
+        self.streams = [Shuffled(group, (seed, Purpose.ORDER, k)) for k, group in enumerate(groups)]
+
+    def __call__(self, step: int) -> Int[np.ndarray, " batch"]:
+        """Indices of the observations of step number `step`, from 0; grouped by population if balanced."""
+        pairs = zip(self.streams, self.counts, strict=True)
+        return np.concatenate([stream.take(step * count, count) for stream, count in pairs])

@@ -1,0 +1,255 @@
+"""One loop for every model and objective; what it computes depends on seed and step alone."""
+
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from unbraid.configuration import describe
+from unbraid.data.contract import Data
+from unbraid.models.contract import Model
+from unbraid.objectives.contract import Objective
+from unbraid.randomness import Purpose, derived_seed
+from unbraid.runs import Run
+from unbraid.settings import Training
+from unbraid.training.batches import Batches
+from unbraid.training.checks import check
+from unbraid.training.display import Display
+from unbraid.training.validation import validation_bound
+from unbraid.types import Progress
+
+
+class DivergedError(ArithmeticError):
+    """A loss term became NaN or infinite."""
+
+
+def train(
+    model: Model,
+    objective: Objective,
+    data: Data,
+    out: Path | str,
+    training: Training | None = None,
+    validation: Data | None = None,
+    test: Data | None = None,
+    record: dict[str, object] | None = None,
+) -> Run:
+    """Train `model` in place from the weights it has, and keep everything in a new run folder `out`.
+
+    Build the model under `seeded(seed)` for initial weights that depend on the seed alone. Ctrl-C keeps a checkpoint;
+    `resume(out)` goes on from the last one exactly as if nothing had happened.
+
+    Args:
+        model, objective, data: what to train, what to minimise, on what.
+        out: the run folder, new or empty.
+        training: how; default `Training()`.
+        validation: held-out data for the un-annealed bound; needed for early stopping.
+        test: further held-out data, which training only records, for evaluation to find.
+        record: further plain values for `run.json` (a recipe's arguments, notes).
+
+    Raises:
+        ValueError: something does not fit (before any training), or `out` is not empty.
+        DivergedError: a loss term is not finite; the message names the term, the step and the last checkpoint.
+    """
+    training = training or Training()
+    check(model, objective, data, training.batch_size)
+    if validation is not None:
+        check(model, objective, validation, training.batch_size)
+    elif training.patience is not None:
+        raise ValueError("expected validation data for early stopping (patience), got none; pass validation=...")
+    loop = Loop(model, objective, data, validation, training)
+    parts = {"model": model, "objective": objective, "data": data, "validation": validation, "test": test}
+    described = {name: describe(part) for name, part in parts.items()}
+    loop.run = Run.create(out, {"seed": training.seed, **(record or {}), **described, "training": asdict(training)})
+    loop.save()  # so that even a run killed at once can be resumed
+    return loop()
+
+
+def resume(path: Path | str, data: Data | None = None, validation: Data | None = None) -> Run:
+    """Continue an interrupted run from its last checkpoint; a finished one is returned as it is.
+
+    On a CPU with the same number of threads the weights are those of the uninterrupted run, bit for bit.
+
+    Args:
+        path: the run folder.
+        data, validation: only for runs on data in memory: the same data again.
+
+    Raises:
+        ValueError: no run, a damaged checkpoint, or data that differ from the run's.
+    """
+    run = Run(path)
+    if run.status["status"] == "finished":
+        return run
+    training = Training(**run.record["training"])
+    same = same_data(run, "data", data)
+    assert same is not None
+    model, objective = run.rebuild("model"), run.rebuild("objective")
+    loop = Loop(model, objective, same, same_data(run, "validation", validation), training)
+    loop.run = run
+    state = run.load_checkpoint()
+    if state is None:
+        raise ValueError(f"expected a checkpoint in '{path}', got none; delete the folder and train again")
+    loop.load(state)
+    return loop()
+
+
+def same_data(run: Run, part: str, given: Data | None) -> Data | None:
+    """The run's data: rebuilt, or the `given` ones if they are what the run was trained on.
+
+    Raises:
+        ValueError: the given data differ, or none are given and the run's were in memory.
+    """
+    if given is None:
+        return run.rebuild(part)
+    if describe(given) != run.record[part]:
+        raise ValueError(f"expected the data the run was trained on ({run.record[part]}), got {describe(given)}")
+    return given
+
+
+class Loop:
+    """The state of a training run and the steps that change it."""
+
+    run: Run
+
+    def __init__(self, model: Model, objective: Objective, data: Data, validation: Data | None, training: Training):
+        self.device = torch.device(_device(training.device))
+        self.model, self.objective = model.to(self.device), objective
+        self.data, self.validation, self.training = data, validation, training
+        self.batches = Batches(data, training.batch_size, training.seed, training.balanced)
+        self.optimizer = torch.optim.Adam(model.parameters(), training.learning_rate, fused=True)
+        self.generator = torch.Generator(self.device)
+        self.step, self.seconds, self.stopped = 0, 0.0, False
+        self.best, self.waited = math.inf, 0
+        self.window: list[dict[str, Tensor]] = []
+        self.saved_step, self.saved_at = 0, time.monotonic()
+
+    def __call__(self) -> Run:
+        """Train to the end; leaves a checkpoint behind whatever happens, except that a diverged one is not saved."""
+        began = time.monotonic() - self.seconds
+        self.run.set_status("running", self.step, self.seconds)
+        self.model.train()
+        try:
+            with Display(self.run.path.name, self.step, self.training.steps) as display:
+                while self.step < self.training.steps and not self.stopped:
+                    self.update()
+                    self.seconds = time.monotonic() - began
+                    self.follow_up(display)
+        except DivergedError as error:
+            self.run.set_status("failed", self.step, self.seconds, str(error))
+            raise
+        except KeyboardInterrupt:
+            self.run.set_status("interrupted", self.saved_step, self.seconds, "stopped from outside")
+            raise
+        self.finish()
+        return self.run
+
+    def update(self) -> None:
+        """One update."""
+        batch = self.data.batch(self.batches(self.step)).to(self.device)
+        self.generator.manual_seed(derived_seed(self.training.seed, Purpose.NOISE, self.step))
+        forward = self.model(batch, self.generator)
+        terms = self.objective(forward, batch, self.progress())
+        self.optimizer.zero_grad(set_to_none=True)
+        terms.loss.backward()
+        self.optimizer.step()
+        named = {**terms.named(), **self.model.likelihood.reported()}
+        self.window.append({name: value.detach() for name, value in named.items()})
+        self.step += 1
+
+    def progress(self) -> Progress:
+        """Steps and passes over the data so far."""
+        return Progress(self.step, self.step * self.training.batch_size // len(self.data))
+
+    def follow_up(self, display: Display) -> None:
+        """Log, validate and save when it is time."""
+        last = self.step == self.training.steps
+        if last or self.step % self.training.log_every == 0:
+            values = self.log_window()
+            display.show(self.step, f"loss {values['loss']:.1f}")
+        if self.validation is not None and (last or self.step % self.training.validate_every == 0):
+            self.validate()
+        if not self.window and time.monotonic() - self.saved_at >= self.training.checkpoint_seconds:
+            self.save()
+
+    def log_window(self) -> dict[str, float]:
+        """Log the means since the last time, after making sure that they are finite."""
+        names = list(self.window[0])
+        values = torch.stack([torch.stack([entry[name].to(self.device) for name in names]) for entry in self.window])
+        table = values.double().cpu()
+        bad = ~table.isfinite()
+        if bad.any():
+            row = int(bad.any(1).nonzero()[0])
+            step = self.step - len(self.window) + row
+            wrong = [name for name, is_bad in zip(names, bad[row].tolist(), strict=True) if is_bad]
+            # a term explains more than the loss that it is part of
+            raise DivergedError(
+                f"{', '.join(sorted(wrong, key=lambda name: name == 'loss'))} became NaN or infinite at step {step}; "
+                f"the last good checkpoint is of step {self.saved_step} in '{self.run.path / 'checkpoint.pt'}'; "
+                "try a smaller learning rate"
+            )
+        means = dict(zip(names, table.mean(0).tolist(), strict=True))
+        self.write("train", means)
+        self.window.clear()
+        return means
+
+    def validate(self) -> None:
+        """Log the un-annealed bound on held-out data; stop if it has not improved for long enough."""
+        assert self.validation is not None
+        values = validation_bound(self.model, self.validation, self.training.seed, self.device)
+        self.write("valid", values)
+        if self.training.patience is None:
+            return
+        if values["bound"] < self.best:
+            self.best, self.waited = values["bound"], 0
+            self.run.save_weights(self.model.state_dict(), "best.safetensors")
+        else:
+            self.waited += 1
+        self.stopped = self.waited >= self.training.patience
+
+    def write(self, split: str, values: dict[str, float]) -> None:
+        """Append values to the run's metrics."""
+        head = {"split": split, "step": self.step, "epoch": self.progress().epoch, "seconds": round(self.seconds, 3)}
+        self.run.log({**head, **values})
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "waited": self.waited,
+            "stopped": self.stopped,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        self.run.save_checkpoint(state)
+        self.saved_step, self.saved_at = self.step, time.monotonic()
+        self.run.set_status("running", self.step, self.seconds)
+
+    def load(self, state: dict) -> None:
+        """Take up a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.best, self.waited, self.stopped = state["best"], state["waited"], state["stopped"]
+        self.saved_step = self.step
+
+    def finish(self) -> None:
+        """Write the final weights: the best ones if training watched for them."""
+        message = ""
+        if self.training.patience is not None:
+            self.model.load_state_dict(self.run.load_weights("best.safetensors"))
+            message = f"weights of the best validation bound, {self.best:.2f}"
+        self.model.eval()
+        self.run.save_weights(self.model.state_dict())
+        for name in ("checkpoint.pt", "checkpoint.previous.pt", "best.safetensors"):
+            (self.run.path / name).unlink(missing_ok=True)
+        self.run.set_status("finished", self.step, self.seconds, message)
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,166 @@
+"""The FactorVAE metric against a literal reading of its definition, one vote at a time."""
+
+import time
+
+import numpy as np
+import pytest
+
+from unbraid.metrics import DLIB, INFOGAN_CR, FactorVAEProtocol, factor_vae, grid_codes
+
+SPRITES = (3, 6, 40, 32, 32)
+SPREADS = np.sqrt((np.array(SPRITES) ** 2 - 1) / 12)
+
+
+def mixed(seed: int, amount: float = 0.7):
+    matrix = np.eye(5) + amount * np.random.default_rng(seed).uniform(-1, 1, (5, 5))
+    return lambda factors: factors / SPREADS @ matrix
+
+
+def one_vote_at_a_time(codes_of, sizes, protocol, seed):
+    rng = np.random.default_rng(seed)
+
+    def draw(count):
+        return np.array([[rng.integers(size) for size in sizes] for _ in range(count)])
+
+    everything = codes_of(draw(protocol.samples))
+    variances = everything.var(axis=0, ddof=1)
+    kept = [d for d in range(len(variances)) if np.sqrt(variances[d]) >= protocol.prune]
+
+    def vote():
+        factor = int(rng.integers(len(sizes)))
+        factors = draw(protocol.batch)
+        factors[:, factor] = factors[0, factor]
+        codes = codes_of(factors)
+        ratios = [codes[:, d].var(ddof=1) / variances[d] for d in kept]
+        return ratios.index(min(ratios)), factor
+
+    table = np.zeros((len(kept), len(sizes)))
+    for _ in range(protocol.train_votes):
+        table[vote()] += 1
+    rule = table.argmax(axis=1)
+    held_out = [vote() for _ in range(protocol.test_votes)]
+    return sum(rule[latent] == factor for latent, factor in held_out) / len(held_out)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_agrees_with_the_literal_definition(seed):
+    protocol = FactorVAEProtocol(batch=8, train_votes=600, test_votes=600, samples=1500)
+    codes_of = mixed(seed)
+    ours = factor_vae(codes_of, SPRITES, protocol)
+    literal = one_vote_at_a_time(codes_of, SPRITES, protocol, seed)
+    assert ours.interval is not None
+    deviation = (ours.interval[1] - ours.interval[0]) / (2 * 1.96)
+    assert abs(ours.value - literal) < 4 * np.sqrt(2) * deviation
+
+
+@pytest.mark.parametrize("protocol", [DLIB, INFOGAN_CR], ids=lambda p: p.name)
+def test_perfect_and_permuted_codes_reach_the_ceiling(protocol):
+    for order in ([0, 1, 2, 3, 4], [4, 2, 0, 1, 3]):
+        result = factor_vae(lambda factors, order=order: factors[:, order].astype(float), SPRITES, protocol)
+        assert result.value == result.ceiling == 1
+        assert result.detail["factor_of_active"] == order
+        assert result.protocol == protocol.name
+
+
+def test_protocols_have_the_published_sizes():
+    assert (DLIB.batch, DLIB.train_votes, DLIB.test_votes, DLIB.samples, DLIB.prune) == (
+        64,
+        10_000,
+        5_000,
+        10_000,
+        0.05,
+    )
+    assert (INFOGAN_CR.batch, INFOGAN_CR.train_votes, INFOGAN_CR.test_votes) == (100, 500, 0)
+    assert FactorVAEProtocol(batch=32).name == "custom"
+
+
+@pytest.mark.parametrize("prune", [0.05, 0.0])
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e6])
+def test_constant_dimensions_never_vote(prune, constant):
+    def codes_of(factors):
+        return np.hstack([np.full((len(factors), 5), constant), factors.astype(float)])
+
+    result = factor_vae(codes_of, SPRITES, FactorVAEProtocol(16, 200, 100, 500, prune))
+    assert result.value == 1
+    assert result.detail["active"] == [5, 6, 7, 8, 9]
+
+
+def test_pruning_is_by_standard_deviation():
+    scales = np.array([0.049, 0.051, 1, 1, 1]) / SPREADS
+    result = factor_vae(lambda factors: factors * scales, SPRITES, FactorVAEProtocol(16, 200, 100))
+    assert result.detail["active"] == [1, 2, 3, 4]
+
+
+def test_a_fully_pruned_code_scores_zero_and_says_why():
+    result = factor_vae(lambda factors: 0.001 * factors / SPREADS, SPRITES)
+    assert (result.value, result.chance) == (0, 0.2)
+    assert "standard deviation of at least 0.05" in str(result.detail["note"])
+
+
+def test_larger_batches_score_the_same_code_higher():
+    values = [factor_vae(mixed(1), SPRITES, FactorVAEProtocol(L, 3000, 3000)).value for L in (8, 32, 64, 100, 200)]
+    assert values == sorted(values)
+    assert values[-1] - values[0] > 0.1
+
+
+def test_codes_of_noise_are_at_chance():
+    sizes = (4, 6, 8, 10)
+    noise = np.random.default_rng(0).normal(size=(int(np.prod(sizes)), 6))
+    result = factor_vae(grid_codes(noise, sizes), sizes)
+    assert result.chance == pytest.approx(0.25, abs=0.02)
+    assert result.value == pytest.approx(result.chance, abs=0.04)
+
+
+def test_training_accuracy_has_a_higher_chance_level():
+    noise = grid_codes(np.random.default_rng(0).normal(size=(1920, 10)), (4, 6, 8, 10))
+    result = factor_vae(noise, (4, 6, 8, 10), INFOGAN_CR)
+    assert result.chance is not None
+    assert result.chance > 0.27
+    assert result.value == result.detail["train_accuracy"]
+
+
+def test_a_factor_with_one_value_is_never_fixed():
+    result = factor_vae(lambda factors: factors.astype(float), (4, 1, 5), FactorVAEProtocol(16, 300, 200))
+    assert result.value == result.ceiling == 1
+    assert np.array(result.detail["votes"])[:, 1].sum() == 0
+
+
+def test_lookup_equals_the_function_it_tabulates():
+    sizes, few = (4, 5, 6), FactorVAEProtocol(16, 300, 200)
+    grid = np.stack(np.unravel_index(np.arange(120), sizes), axis=1)
+    matrix = np.random.default_rng(0).normal(size=(3, 4))
+    assert factor_vae(grid_codes(grid @ matrix, sizes), sizes, few) == factor_vae(lambda f: f @ matrix, sizes, few)
+
+
+def test_votes_are_drawn_in_bulk():
+    calls = []
+    codes_of = mixed(0)
+
+    def counted(factors):
+        calls.append(len(factors))
+        return codes_of(factors)
+
+    start = time.perf_counter()
+    factor_vae(counted, SPRITES)
+    assert time.perf_counter() - start < 30  # well under a second on one idle core; a loop over votes takes minutes
+    assert sum(calls) == 10_000 + 15_000 * 64
+    assert max(calls) <= 500 * 64
+
+
+@pytest.mark.parametrize("sizes", [(), (3,), (1, 4), (0, 3, 3), (-1, 3, 3)])
+def test_too_few_factors_are_refused(sizes):
+    with pytest.raises(ValueError, match="expected the sizes of at least two factors that vary"):
+        factor_vae(lambda factors: factors.astype(float), sizes)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"batch": 1}, {"train_votes": 0}, {"test_votes": -1}, {"samples": 1}, {"prune": -0.1}]
+)
+def test_impossible_protocols_are_refused(fields):
+    with pytest.raises(ValueError, match=f"expected {next(iter(fields))} of at least"):
+        FactorVAEProtocol(**fields)
+
+
+def test_an_encoder_that_loses_rows_is_refused():
+    with pytest.raises(ValueError, match="expected as many codes as rows of factors"):
+        factor_vae(lambda factors: factors[:-1].astype(float), SPRITES)
