@@ -1,5 +1,85 @@
-"""Shapes in annotations are checked in every test; warnings are errors (pyproject.toml)."""
+"""Shapes and types in annotations are checked in every test; warnings are errors (pyproject.toml).
 
+Here too: small models of every kind, which the contract suites of models and objectives share.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
 from jaxtyping import install_import_hook
 
-HOOK = install_import_hook("unbraid", "beartype.beartype")
+# an int is a good float, as type checkers have it
+HOOK = install_import_hook("unbraid", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+from unbraid.likelihoods import Bernoulli, Gaussian  # noqa: E402
+from unbraid.models import CPVAE, Model, SequentialVAE  # noqa: E402
+from unbraid.nets import (  # noqa: E402
+    ConvDecoder,
+    ConvTrunk,
+    MLPDecoder,
+    MLPTrunk,
+    NormTrunk,
+    SkipDecoder,
+)
+from unbraid.types import Batch  # noqa: E402
+
+SWITCHES = {"VAE": (False, False), "ResVAE": (False, True), "SeqVAE": (True, False), "SR-VAE": (True, True)}
+NAMES = ("first", "second", "third")
+SMALL = (1, 8, 8)
+
+
+def sequential_conv(sequential: bool, skip: bool) -> Model:
+    return SequentialVAE(ConvTrunk(2, (4, 8), 16), ConvDecoder(3, 2, (4, 8), 16), Bernoulli(), sequential, skip)
+
+
+def sequential_mlp(sequential: bool, skip: bool) -> Model:
+    return SequentialVAE(
+        MLPTrunk(5, (8,)), MLPDecoder(3, 5, (8,)), Gaussian(0.5, True, squash=True), sequential, skip
+    )
+
+
+def normalised_vae() -> Model:
+    return SequentialVAE(NormTrunk(SMALL, (4, 4)), SkipDecoder(3, SMALL, (4, 4), 0.5), Gaussian(0.1), False, False)
+
+
+def population_conv(count: int) -> Model:
+    private = [SkipDecoder(2, SMALL, (4, 4)) for _ in range(count)]
+    likelihood = Gaussian(0.1, learned=True)
+    return CPVAE(NormTrunk(SMALL, (4, 4)), SkipDecoder(3, SMALL, (4, 4), 0.5), private, likelihood, NAMES[:count])
+
+
+def population_mlp(count: int) -> Model:
+    private = [MLPDecoder(2, 5, (8,)) for _ in range(count)]
+    return CPVAE(MLPTrunk(5, (8,)), MLPDecoder(3, 5, (8,)), private, Gaussian(0.5, learned=True), NAMES[:count])
+
+
+MODELS: dict[str, Callable[[], Model]] = {
+    **{f"{name}, conv": lambda s=s: sequential_conv(*s) for name, s in SWITCHES.items()},
+    **{f"{name}, MLP": lambda s=s: sequential_mlp(*s) for name, s in SWITCHES.items()},
+    "VAE, batch norm": normalised_vae,
+    "CPVAE of 2, conv": lambda: population_conv(2),
+    "CPVAE of 2, MLP": lambda: population_mlp(2),
+    "CPVAE of 3, MLP": lambda: population_mlp(3),
+}
+
+
+@pytest.fixture(params=MODELS.values(), ids=MODELS)
+def model(request: pytest.FixtureRequest) -> Model:
+    """Each model in turn, with weights that do not depend on what ran before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return request.param()
+
+
+@pytest.fixture
+def every_model() -> list[Model]:
+    """All of them at once."""
+    return [make() for make in MODELS.values()]
+
+
+@pytest.fixture
+def batch(model: Model) -> Batch:
+    """Nine observations in [0, 1], three or four of each population."""
+    x = torch.rand(9, *model.shape, generator=torch.Generator().manual_seed(1))
+    return Batch(x, torch.arange(9) % len(model.populations) if model.populations else None)

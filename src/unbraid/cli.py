@@ -1,111 +1,268 @@
-"""The command line: the recipes' own signatures, read by jsonargparse."""
+"""The command line: the recipes' own signatures and docstrings, read by jsonargparse."""
 
 import difflib
+import inspect
 import logging
+import os
 import re
 import sys
+from argparse import SUPPRESS, Action
 from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from unbraid import recipes
+from unbraid.demo import demo
+from unbraid.report import report
+
+if TYPE_CHECKING:
+    from unbraid.runs import Run
 
 ABOUT = "Learn which latent factor does what, and which structure is shared between populations and which is private."
-
-
-class Parser(ArgumentParser):
-    """Refuses what it does not know, and says what was probably meant."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the message with a suggestion and leave with code 2."""
-        print(f"{self.prog}: {message}{self._suggestion(message)}\nSee {self.prog} --help", file=sys.stderr)  # noqa: T201
-        raise SystemExit(2)
-
-    def _suggestion(self, message: str) -> str:
-        known = [option for action in self._actions for option in action.option_strings]
-        known += [name for action in self._actions for name in (action.choices or ()) if isinstance(name, str)]
-        known += [option.rpartition(".")[2] for option in known if "." in option]
-        wrong = [word.split("=")[0] for word in re.findall(r"[\w.-]+", message) if word not in known]
-        for word in wrong:
-            close = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
-            full = [option for option in known if option == f"--training.{word.lstrip('-')}"]
-            if full or close:
-                return f"\nDid you mean {(full or close)[0]}?"
-        return ""
-
-
-def parser() -> Parser:
-    """The whole command line."""
-    main = Parser(prog="unbraid", description=ABOUT)
-    main.add_argument("--version", action="version", version=f"unbraid {version('unbraid')}")
-    commands = main.add_subcommands(dest="command", required=True)
-    _add(commands, "demo", recipes.demo, "train and judge both papers' models on embedded data; about ten minutes")
-    train = Parser(description="Train a model; every option is recorded in the run folder.")
-    recipe = train.add_subcommands(dest="recipe", required=True)
-    _add(recipe, "sprites", recipes.sprites, "SR-VAE, its ablations or beta-VAE on reconstructed dSprites", "out")
-    _add(recipe, "grassy", recipes.grassy, "CPVAE or a VAE on digits in grass: digits 0-4 and 5-9", "out")
-    _add(recipe, "vectors", recipes.vectors, "CPVAE on vectors whose factors are known", "out")
-    commands.add_subcommand("train", train, help="train a model on an embedded data set")
-    _add(commands, "resume", recipes.resume, "continue an interrupted run exactly", "run")
-    _add(commands, "evaluate", recipes.evaluate, "score a finished run", "run")
-    _add(commands, "report", recipes.report, "write one page about runs", "runs", nargs="+")
-    _add(commands, "list", recipes.overview, "show the runs in a folder", "folder", nargs="?", default=Path("runs"))
-    return main
-
-
-def _add(commands: Any, name: str, function: Callable, summary: str, *positional: str, **how: Any) -> None:
-    sub = Parser(description=summary[0].upper() + summary[1:] + ".")
-    for argument in positional:
-        sub.add_argument(argument, type=Path, **how)
-    # data in memory can only be given in Python
-    sub.add_function_arguments(function, skip={*positional, "data", "validation"}, as_group=False)
-    commands.add_subcommand(name, sub, help=summary)
+ONLY_PYTHON = {"data", "validation"}  # parameters that hold data in memory
+PLACEHOLDERS = {
+    bool: "{true,false}",
+    int: "INT",
+    float: "NUMBER",
+    str: "TEXT",
+    Path: "PATH",
+    tuple[int, ...]: "[INT,...]",
+    type(None): "null",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code is 0, 1 for bad input, 2 for bad options, 130 if stopped from outside."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parsed = parser()
-    given = parsed.parse_args(arguments)
+    """Run a command; the exit code is 0, 1 for bad input, 2 for bad options, 130 if stopped by Ctrl-C."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("unbraid").setLevel(logging.INFO)
+    parser, rest = command_line().chosen(sys.argv[1:] if arguments is None else arguments)
+    given = parser.parse_args(rest)
     try:
-        _run(parsed.instantiate_classes(given))
-    except (ValueError, ArithmeticError) as error:
+        values = vars(parser.instantiate_classes(given))
+        values.pop("config", None)
+        parser.show(parser.function(**values))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has gone, as in `unbraid list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ValueError, ArithmeticError, OSError) as error:
         print(f"unbraid: {error}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
-        print("unbraid: stopped; `unbraid resume RUN` goes on from the last checkpoint", file=sys.stderr)  # noqa: T201
+        print("unbraid: stopped; the same `demo`, or `resume RUN`, goes on from the last checkpoint", file=sys.stderr)  # noqa: T201
         return 130
     return 0
 
 
-def _run(given: Namespace) -> None:
-    command = given.command
-    options = given[command]
-    if command == "train":
-        options, command = options[options.recipe], options.recipe
-    if command == "list":
-        _print_overview(recipes.overview(**vars(options)))
-        return
-    outcome = getattr(recipes, command)(**{key: value for key, value in vars(options).items() if key != "config"})
-    if command == "evaluate":
-        from unbraid.metrics import Result
+def completion(shell: Literal["bash", "zsh", "tcsh"]) -> str:
+    """Print a script that completes commands, options and choices.
 
-        for plain in outcome.evaluation()["results"]:
-            subject = plain.pop("subject")
-            print(f"{subject}: {Result.from_dict(plain)}")  # noqa: T201
-    print(getattr(outcome, "path", outcome))  # noqa: T201
+    Args:
+        shell: what to write for; in bash, put `eval "$(unbraid completion bash)"` into .bashrc.
+    """
+    return command_line().get_completion_script(f"shtab-{shell}").rstrip()
 
 
-def _print_overview(rows: Sequence[recipes.Row]) -> None:
+# what commands print on standard output; where things are kept comes last
+
+
+def _show_path(run: "Run") -> None:
+    print(run.path)  # noqa: T201
+
+
+def _show_results(run: "Run") -> None:
+    from unbraid.metrics import Result
+
+    for plain in (run.evaluation() or {})["results"]:
+        print(f"{plain.pop('subject')}: {Result.from_dict(plain)}")  # noqa: T201
+    print(run.path)  # noqa: T201
+
+
+def _show_rows(rows: Sequence[recipes.Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    if not rows:
+        print("no runs here; `unbraid train` and `unbraid demo` make some", file=sys.stderr)  # noqa: T201
+        return
     table = Table("run", "model", "objective", "seed", "status", "steps", "measured", box=None)
     for row in rows:
         measured = ", ".join(f"{name} {value:.3g}" for name, value in row.headline.items()) or "-"
         steps = f"{row.step}/{row.steps}"
         table.add_row(str(row.path), row.model, row.objective, str(row.seed), row.status, steps, measured)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    # a terminal folds the table to its width; in a file or pipe every run is one line
+    Console(width=None if sys.stdout.isatty() else 1000, markup=False, highlight=False).print(table)
+
+
+# commands and their options
+
+
+class Parser(ArgumentParser):
+    """One command: refuses what it does not know, says what it expected, and what was probably meant."""
+
+    def __init__(
+        self, prog: str, function: Callable = print, show: Callable[[Any], None] = print, description: str = ""
+    ):
+        super().__init__(prog=prog, description=description, allow_abbrev=False, formatter_class=Help)
+        self.function, self.show = function, show
+        self.commands: dict[str, Parser] = {}
+
+    def chosen(self, words: Sequence[str]) -> "tuple[Parser, list[str]]":
+        """The command that the first words choose, and the rest of the words."""
+        if words and words[0] in self.commands:
+            return self.commands[words[0]].chosen(words[1:])
+        return self, _file_first(list(words))
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print what is wrong, a suggestion where there is one, and where to read on; leave with code 2."""
+        explained, wrong = self.explain(message)
+        lines = [f"unbraid: {explained}", *self.suggestions(wrong), f"See `{self.prog} --help`"]
+        print("\n".join(lines), file=sys.stderr)  # noqa: T201
+        raise SystemExit(2)
+
+    def explain(self, message: str) -> tuple[str, list[str]]:
+        """The message as a person puts it, and the words in it that were wrong."""
+        if unknown := re.match(r"unrecognized arguments: (.*)", message, re.DOTALL):
+            words = [word.partition("=")[0] for word in unknown[1].split()]
+            options = [word for word in words if word.startswith("-")] or words
+            return f"there is no {' and no '.join(options)} in `{self.prog}`", options
+        if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            return f"expected one of {choice[2].replace(chr(39), '')}, got '{choice[1]}'", [choice[1]]
+        if missing := re.search(r'arguments are required: (.*)|expected "(\w+)" to be one of', message):
+            names = (missing[1] or missing[2]).upper().replace(", ", " and ")
+            return f"expected {names} after `{self.prog}`, got nothing", []
+        if lonely := re.match(r"argument (\S+): expected (?:one|at least one) argument", message):
+            return f"expected a value after {lonely[1]}, got nothing", []
+        key = re.search(r'key "([\w.]+)"', message)
+        action = next((action for action in self._actions if key and action.dest == key[1]), None)
+        if action and (value := re.search(r"(?:Got|Given) value: ([^\n]*)", message)):
+            name = action.option_strings[0] if action.option_strings else action.dest.upper()
+            return f"expected {_expected(action)} for {name}, got '{value[1]}'", [value[1]]
+        return " ".join(message.split()), []
+
+    def suggestions(self, wrong: Sequence[str]) -> list[str]:
+        """One line for every wrong word that resembles something known."""
+        names = [name for action in self._actions for name in (action.option_strings or action.choices or ())]
+        names += [choice for action in self._actions for choice in _choices(action)]
+        known = {_normal(name.rpartition(".")[2]): name for name in names} | {_normal(name): name for name in names}
+        found = [difflib.get_close_matches(_normal(word), known, n=1, cutoff=0.7) for word in wrong]
+        return [f"Did you mean {known[close[0]]}?" for close in found if close]
+
+
+class Help(DefaultHelpFormatter):
+    """Types stand in the placeholder and defaults behind the text, each once."""
+
+    def _get_help_string(self, action: Action) -> str:
+        default = list(action.default) if isinstance(action.default, tuple) else action.default
+        shown = action.option_strings and default not in (None, SUPPRESS) and action.nargs != 0
+        return (action.help or "") + (f" (default: {default})" if shown else "")
+
+    def _get_default_metavar_for_optional(self, action: Action) -> str:
+        return _expected(action)
+
+    def _get_default_metavar_for_positional(self, action: Action) -> str:
+        return action.dest.upper()
+
+
+def command_line() -> Parser:
+    """Every command and its options."""
+    runs = {"nargs": "+", "type": Path, "help": "run folders, shown side by side."}
+    page = {"default": Path("report.html"), "type": Path, "help": "page to write."}
+    folder = {"nargs": "?", "default": Path("runs"), "type": Path, "help": "where to look (default: runs)"}
+    options = {"action": "config", "metavar": "FILE", "help": "YAML file of options, as --print_config prints it."}
+    main = Parser("unbraid", description=ABOUT)
+    main.add_argument("--version", action="version", version=f"unbraid {version('unbraid')}")
+    train = Parser("unbraid train", description="Train a model and keep the run in a folder.")
+    commands = [
+        _command("unbraid demo", demo),
+        train,
+        _command("unbraid resume", recipes.resume, _show_path),
+        _command("unbraid evaluate", recipes.evaluate, _show_results),
+        _command("unbraid report", report, print, {"runs": runs, "--out": page}),
+        _command("unbraid list", recipes.overview, _show_rows, {"folder": folder}),
+        _command("unbraid completion", completion),
+    ]
+    _fill(main, "COMMAND", commands)
+    trains = (recipes.sprites, recipes.grassy, recipes.vectors)
+    by_hand = {"--config": options}
+    _fill(train, "RECIPE", [_command(f"unbraid train {one.__name__}", one, _show_path, by_hand) for one in trains])
+    return main
+
+
+def _fill(parser: Parser, kind: str, commands: Sequence[Parser]) -> None:
+    parser.usage = f"{parser.prog} {kind} [options]"
+    added = parser.add_subcommands(dest=kind.lower(), metavar=kind, title=f"{kind.lower()}s", required=True)
+    for command in commands:
+        name, whole = command.prog.rpartition(" ")[2], command.prog
+        added.add_subcommand(name, command, help=(command.description or "").partition("\n")[0])
+        command.prog, parser.commands[name] = whole, command  # jsonargparse would call it "unbraid [options] train"
+
+
+def _command(
+    prog: str, function: Callable, show: Callable[[Any], None] = print, by_hand: dict[str, dict] | None = None
+) -> Parser:
+    """A command with the function's parameters, required ones in place; those `by_hand` are as argparse takes them."""
+    text = re.split(r"\n\n(?:Args|Raises):", inspect.getdoc(function) or "")[0]
+    parser, by_hand = Parser(prog, function, show, description=text), by_hand or {}
+    for name, how in by_hand.items():
+        parser.add_argument(name, **how)
+    rest = _without(function, {name.lstrip("-") for name in by_hand} | ONLY_PYTHON)
+    parser.add_function_arguments(rest, as_group=False, as_positional=True)
+    for action in parser._actions:
+        if action.dest == "print_config":
+            action.help = "print all options as YAML and stop."
+        if action.dest == "training":
+            action.help = SUPPRESS  # a whole group from a file, which --config can do as well
+        if isinstance(action.metavar, str) and "ITEM" in action.metavar:
+            action.metavar = None  # Help knows what the items are
+    shapes = {"?": "[{}]", "+": "{} [{} ...]"}
+    positional = [action for action in parser._actions if not action.option_strings]
+    shown = [shapes.get(str(each.nargs), "{}").replace("{}", each.dest.upper()) for each in positional]
+    parser.usage = " ".join([prog, *shown, "[options]"])
+    return parser
+
+
+def _without(function: Callable, names: set[str]) -> Callable:
+    """The function without some parameters, whose types would import torch only to be left out."""
+
+    @wraps(function)
+    def rest(**options: Any) -> Any:
+        return function(**options)
+
+    signature = inspect.signature(function)
+    kept = [parameter for name, parameter in signature.parameters.items() if name not in names]
+    rest.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+    return rest
+
+
+# words
+
+
+def _file_first(words: list[str]) -> list[str]:
+    """What the command line says outweighs the file, wherever `--config` stands."""
+    for index, word in enumerate(words):
+        if word.partition("=")[0] == "--config":
+            end = index + (1 if "=" in word else 2)
+            return words[index:end] + words[:index] + words[end:]
+    return words
+
+
+def _normal(word: str) -> str:
+    return word.lstrip("-").replace("-", "_").lower()
+
+
+def _choices(action: Action) -> list[str]:
+    kind = getattr(action, "_typehint", None)
+    return [str(choice) for choice in get_args(kind)] if "Literal" in str(kind) else []
+
+
+def _expected(action: Action) -> str:
+    """What an option takes, in a word."""
+    if choices := _choices(action):
+        return f"{{{','.join(choices)}}}"
+    kind = getattr(action, "_typehint", None) or action.type
+    kinds = [PLACEHOLDERS.get(one, getattr(one, "__name__", str(one))) for one in (get_args(kind) or (kind,))]
+    return PLACEHOLDERS.get(kind) or " or ".join(kinds)

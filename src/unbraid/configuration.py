@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ def describe(value: Any) -> Plain:
         return value
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, list | tuple):
-        return [describe(item) for item in value]
     if isinstance(value, dict):
         return {str(key): describe(item) for key, item in value.items()}
     if hasattr(value, "fingerprint"):  # data in memory: recorded by checksum, not by value
         return value.fingerprint()
+    if isinstance(value, Iterable) and not isinstance(value, Configured):  # lists, tuples, module lists
+        return [describe(item) for item in value]
     kind = type(value)
     arguments = {}
     for name in _parameters(kind):
@@ -71,15 +72,22 @@ def build(plain: Plain, trusted: tuple[str, ...] = ("unbraid",)) -> Any:
             f"expected a class of this version of unbraid, got '{plain['class']}', which does not exist; "
             "the description was written by another version"
         ) from error
-    if not inspect.isclass(kind):
-        raise ValueError(f"expected a class, got '{plain['class']}', which is none")
+    # a class that a trusted module merely imports is no way around `trusted`
+    if not inspect.isclass(kind) or kind.__module__.partition(".")[0] not in trusted:
+        raise ValueError(f"expected a class of {' or '.join(trusted)}, got '{plain['class']}', which is none")
     arguments = {key: build(item, trusted) for key, item in plain["arguments"].items()}
     unknown = sorted(set(arguments) - set(_parameters(kind)))
     if unknown:
         raise ValueError(
             f"{name} does not take {unknown}, only {_parameters(kind)}; the description was written by another version"
         )
-    return kind(**arguments)
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"expected arguments that make a {name}, got {arguments}: {error}; "
+            "the description is damaged or was written by another version"
+        ) from error
 
 
 class Configured:

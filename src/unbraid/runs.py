@@ -80,28 +80,40 @@ class Run:
         try:
             new.chmod(0o755)
             (new / "run.json").write_text(json.dumps(full, indent=1) + "\n")
+            cls(new).set_status("created", 0, 0.0)
             new.rename(path)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
-        run = cls(path)
-        run.set_status("created", 0, 0.0)
-        return run
+        return cls(path)
 
     def rebuild(self, part: str) -> Any:
         """The `model`, `objective`, `data` or `validation` of the run, from its description; None if it had none.
 
         Raises:
-            ValueError: the part was an array in memory, which no description can bring back.
+            ValueError: the part is not described, or was an array in memory, which no description can bring back.
         """
+        if part not in self.record:
+            raise ValueError(
+                f"expected the {part} in '{self.path / 'run.json'}', got only {sorted(self.record)}; "
+                "the file is damaged, or the run was not made by `unbraid.training.train`"
+            )
         return build(self.record[part])
 
     # what happened
 
     @property
     def status(self) -> dict[str, Any]:
-        """State (`created`, `running`, `interrupted`, `failed`, `finished`), step, seconds and a message."""
-        return json.loads((self.path / "status.json").read_text())
+        """State (`created`, `running`, `interrupted`, `failed`, `finished`), step, seconds and a message.
+
+        Raises:
+            ValueError: the file is damaged or missing.
+        """
+        file = self.path / "status.json"
+        try:
+            return json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"expected the run's status as JSON in '{file}', but it is damaged: {error}") from error
 
     def set_status(self, state: str, step: int, seconds: float, message: str = "") -> None:
         """Replace the status."""
@@ -114,9 +126,9 @@ class Run:
             file.write(json.dumps(values) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Every logged line."""
+        """Every logged line; one that was cut off while it was written is left out."""
         file = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+        return [json.loads(line) for line in file.read_text().split("\n")[:-1]] if file.is_file() else []
 
     # weights and checkpoints
 
@@ -165,7 +177,6 @@ class Run:
         files = [self.path / name for name in ("checkpoint.pt", "checkpoint.previous.pt")]
         file = next((file for file in files if file.is_file()), None)
         if file is None:
-            self._cut_metrics(0)
             return None
         try:
             state = torch.load(file, weights_only=True, map_location="cpu")
@@ -183,7 +194,7 @@ class Run:
         file = self.path / "metrics.jsonl"
         if file.is_file():
             with file.open("r+b") as handle:
-                handle.truncate(size)
+                handle.truncate(min(size, file.stat().st_size))
 
     # what was measured
 

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, field
 
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy.stats import pearsonr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from unbraid.metrics import (
@@ -52,7 +51,7 @@ def test_ssim_is_the_mean_over_images():
 
 
 def test_correlation_is_pearsons():
-    each = [pearsonr(a.ravel(), b.ravel())[0] for a, b in zip(TARGET, NOISY, strict=True)]
+    each = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(TARGET, NOISY, strict=True)]
     assert pixel_correlation(NOISY, TARGET).value == pytest.approx(np.mean(each))
 
 

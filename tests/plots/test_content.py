@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
+from scipy.stats import rankdata
 
 from unbraid import plots
 from unbraid.plots.curves import term_label
@@ -66,6 +67,14 @@ def test_rank_correlation_agrees_with_a_known_case():
     codes = np.array([[1.0, 5.0, 0.0], [2.0, 4.0, 0.0], [30.0, 1.0, 0.0], [31.0, 0.0, 0.0]])
     factors = np.array([[0, 1], [1, 1], [2, 1], [3, 1]])
     np.testing.assert_allclose(rank_correlation(codes, factors), [[1, 0], [1, 0], [0, 0]], atol=1e-12)
+
+
+def test_rank_correlation_agrees_with_scipy_on_ties():
+    generator = np.random.default_rng(0)
+    codes, factors = generator.normal(size=(200, 3)).round(1), generator.integers(0, 4, (200, 2))
+    both = np.concatenate([codes, factors], axis=1)
+    expected = np.abs(np.corrcoef(rankdata(both, axis=0), rowvar=False))[:3, 3:]
+    np.testing.assert_allclose(rank_correlation(codes, factors), expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Run folders as training and evaluation write them, filled with pictures of real digits and made-up codes."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from unbraid.report import report
 from unbraid.runs import Run
 
 HOSTILE = "<script>alert('x')</script> \"&amp; $\\alpha$ --> </svg>"
@@ -54,8 +57,8 @@ def result(metric, value, **more):
 
 
 def pictures():
-    digits = load_digits()
-    return np.kron(digits.images / 16, np.ones((1, 4, 4)))[:, None].astype(np.float32), digits.target
+    images, labels = load_digits(return_X_y=True)
+    return np.kron(images.reshape(-1, 8, 8) / 16, np.ones((1, 4, 4)))[:, None].astype(np.float32), labels
 
 
 def sequential_arrays():
@@ -160,3 +163,15 @@ def folders(tmp_path_factory):
 
     Run.create(root / "untrained", record("untrained", "vae.VAE"))
     return {folder.name: folder for folder in root.iterdir()}
+
+
+@pytest.fixture(scope="session")
+def page(folders, tmp_path_factory):
+    """The path of the page of some runs, by their names; made once."""
+    root = tmp_path_factory.mktemp("pages")
+
+    @cache
+    def made(*names):
+        return report([folders[name] for name in names], root / "-".join(names) / "report.html")
+
+    return made

@@ -5,8 +5,6 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-from unbraid.report import report
-
 BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
 pytestmark = pytest.mark.skipif(
     not BROWSER, reason="NOT TESTED IN A BROWSER: no chromium on the PATH; install chromium to run this"
@@ -22,9 +20,8 @@ def browser():
 
 
 @pytest.fixture(scope="module", params=[["sequential"], ["baseline", "cpvae"], ["hostile", "curves"]], ids="-".join)
-def url(request, folders, tmp_path_factory):
-    out = tmp_path_factory.mktemp("page") / "report.html"
-    return report([folders[name] for name in request.param], out).as_uri()
+def url(request, page):
+    return page(*request.param).as_uri()
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ class GrassyDigits(Data):
     x = amplitude * clean + background, not clipped, as in Abid et al. (2018), *Exploring patterns enriched in a
     dataset with contrastive principal component analysis*. The populations are digits 0 to 4 and digits 5 to 9:
     the grass is shared between them, the digits are private. The splits share neither source digits nor grass.
-    Every digit is used several times, each time moved by up to 1 pixel each way and on another patch of grass.
+    Every digit is used several times, each time on another patch of grass.
 
     split: which part of the source digits and of the grass.
     count: number of images.

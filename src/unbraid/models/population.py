@@ -162,4 +162,10 @@ class CPVAE(Model):
                 f"expected a population index for each observation (0..{len(self.populations) - 1} for "
                 f"{self.populations}), got none; use data with populations, or `encode` to see every head"
             )
+        unseen = (batch.population < 0) | (batch.population >= len(self.populations))
+        if unseen.any():
+            raise ValueError(
+                f"expected population indices from 0 to {len(self.populations) - 1} for {self.populations}, "
+                f"got {int(batch.population[unseen][0])}; the model has never seen that population"
+            )
         return batch.population

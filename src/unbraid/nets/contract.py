@@ -1,11 +1,23 @@
 """What models ask of a network."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.configuration import Configured
+
+
+def check_positive(**counts: int | Sequence[int]) -> None:
+    """Refuse sizes that no layer can have.
+
+    Raises:
+        ValueError: a count is below 1.
+    """
+    for name, count in counts.items():
+        if min([count] if isinstance(count, int) else count, default=1) < 1:
+            raise ValueError(f"expected {name} of at least 1, got {count}; a layer needs at least one unit")
 
 
 class Trunk(Configured, nn.Module, ABC):

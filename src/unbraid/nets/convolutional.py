@@ -1,11 +1,12 @@
 """The convolutional encoder and decoder of the sequential residual VAE paper (table 1), for square images."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.nets.contract import Decoder, Trunk
+from unbraid.nets.contract import Decoder, Trunk, check_positive
 
 
 class ConvTrunk(Trunk):
@@ -15,8 +16,9 @@ class ConvTrunk(Trunk):
     Source: sequential residual VAE, table 1 (the network of beta-VAE, Higgins et al. 2017).
     """
 
-    def __init__(self, channels: int = 1, widths: tuple[int, ...] = (32, 32, 64, 64), features: int = 256):
+    def __init__(self, channels: int = 1, widths: Sequence[int] = (32, 32, 64, 64), features: int = 256):
         super().__init__()
+        check_positive(channels=channels, widths=widths, layers=len(widths), features=features)
         self.channels, self.widths, self.features = channels, tuple(widths), features
         self.shape = (channels, 4 * 2 ** len(widths), 4 * 2 ** len(widths))
         layers: list[nn.Module] = []
@@ -36,9 +38,10 @@ class ConvDecoder(Decoder):
     """
 
     def __init__(
-        self, latents: int = 10, channels: int = 1, widths: tuple[int, ...] = (32, 32, 64, 64), features: int = 256
+        self, latents: int = 10, channels: int = 1, widths: Sequence[int] = (32, 32, 64, 64), features: int = 256
     ):
         super().__init__()
+        check_positive(latents=latents, channels=channels, widths=widths, layers=len(widths), features=features)
         self.latents, self.channels, self.widths, self.features = latents, channels, tuple(widths), features
         self.shape = (channels, 4 * 2 ** len(widths), 4 * 2 ** len(widths))
         up = self.widths[::-1]

@@ -1,18 +1,20 @@
 """Fully connected networks for vectors."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.nets.contract import Decoder, Trunk
+from unbraid.nets.contract import Decoder, Trunk, check_positive
 
 
 class MLPTrunk(Trunk):
     """Linear layers with ReLU after each; no widths makes it the identity."""
 
-    def __init__(self, inputs: int, widths: tuple[int, ...] = (64, 64)):
+    def __init__(self, inputs: int, widths: Sequence[int] = (64, 64)):
         super().__init__()
+        check_positive(inputs=inputs, widths=widths)
         self.inputs, self.widths = inputs, tuple(widths)
         self.shape = (inputs,)
         self.features = self.widths[-1] if self.widths else inputs
@@ -26,8 +28,9 @@ class MLPTrunk(Trunk):
 class MLPDecoder(Decoder):
     """Linear layers with ReLU between them and none on the output; no widths makes it linear."""
 
-    def __init__(self, latents: int, outputs: int, widths: tuple[int, ...] = (64, 64)):
+    def __init__(self, latents: int, outputs: int, widths: Sequence[int] = (64, 64)):
         super().__init__()
+        check_positive(latents=latents, outputs=outputs, widths=widths)
         self.latents, self.outputs, self.widths = latents, outputs, tuple(widths)
         self.shape = (outputs,)
         self.layers = _stack((latents, *widths))

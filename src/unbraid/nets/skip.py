@@ -1,9 +1,11 @@
 """The convolutional networks of the cross-population VAE paper (section 4): batch norm, and latents to every layer."""
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.nets.contract import Decoder, Trunk
+from unbraid.nets.contract import Decoder, Trunk, check_positive
 
 
 class NormTrunk(Trunk):
@@ -12,8 +14,10 @@ class NormTrunk(Trunk):
     Source: cross-population VAE, section 4; the widths are ours, the paper gives none.
     """
 
-    def __init__(self, shape: tuple[int, int, int] = (1, 28, 28), widths: tuple[int, ...] = (32, 64, 128)):
+    def __init__(self, shape: Sequence[int] = (1, 28, 28), widths: Sequence[int] = (32, 64, 128)):
         super().__init__()
+        _check_image(shape)
+        check_positive(widths=widths, layers=len(widths))
         self.shape, self.widths = tuple(shape), tuple(widths)
         layers: list[nn.Module] = []
         side = shape[1:]
@@ -44,11 +48,13 @@ class SkipDecoder(Decoder):
     def __init__(
         self,
         latents: int,
-        shape: tuple[int, int, int] = (1, 28, 28),
-        widths: tuple[int, ...] = (64, 32),
+        shape: Sequence[int] = (1, 28, 28),
+        widths: Sequence[int] = (64, 32),
         offset: float = 0.0,
     ):
         super().__init__()
+        _check_image(shape)
+        check_positive(latents=latents, widths=widths, layers=len(widths))
         self.latents, self.shape, self.widths, self.offset = latents, tuple(shape), tuple(widths), offset
         factor = 2 ** len(widths)
         if shape[1] % factor or shape[2] % factor:
@@ -76,3 +82,8 @@ class SkipDecoder(Decoder):
         for up, skip, norm in zip(self.ups, self.skips, list(self.norms)[1:], strict=True):
             h = norm(up(h) + skip(z)[:, :, None, None]).relu()
         return self.last(h)
+
+
+def _check_image(shape: Sequence[int]) -> None:
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"expected a shape of (channels, height, width), got {tuple(shape)}; vectors take an MLP")

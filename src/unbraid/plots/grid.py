@@ -109,7 +109,8 @@ class Grid:
         axes.set(xlim=(0, columns), ylim=(rows, 0))
         axes.axis("off")
         for row, column in self.boxed:
-            box = Rectangle((column, row), 1, 1, fill=False, edgecolor=COLOURS[1], linewidth=2, clip_on=False)
+            colour = "black" if self.signed else COLOURS[1]
+            box = Rectangle((column, row), 1, 1, fill=False, edgecolor=colour, linewidth=1.8, clip_on=False)
             axes.add_patch(box)
         self._write(axes, cell)
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 from matplotlib.figure import Figure
-from scipy.stats import rankdata
 
 from unbraid.plots.grid import Grid
 from unbraid.plots.style import COLOURS, PALE, panels, styled, wrap
@@ -28,7 +27,7 @@ def traversals(
     Latents are counted from 1; the 12 of largest KL are shown.
     """
     order = np.argsort(-kl, kind="stable")[:LARGEST_ROWS]
-    cells, columns = images[order].astype(np.float64), [f"{value:g}" for value in values]
+    cells, columns = images[order].astype(np.float64), [f"{value:.2f}".rstrip("0").rstrip(".") for value in values]
     if original is not None:
         first = np.full_like(cells[:, :1], np.nan)
         first[0, 0] = original
@@ -127,10 +126,16 @@ def rank_correlation(
     codes: Num[np.ndarray, "n latent"], factors: Num[np.ndarray, "n factor"]
 ) -> Float[np.ndarray, "latent factor"]:
     """Absolute Spearman correlation in [0, 1]; 0 where a column is constant."""
-    left, right = (rankdata(columns, axis=0) for columns in (codes, factors))
+    left, right = (np.apply_along_axis(_ranks, 0, columns) for columns in (codes, factors))
     left, right = left - left.mean(0), right - right.mean(0)
     scale = np.sqrt(np.outer((left**2).sum(0), (right**2).sum(0)))
     return np.abs(left.T @ right) / np.where(scale > 0, scale, np.inf)
+
+
+def _ranks(column: Num[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    # ties share their mean rank
+    _, inverse, counts = np.unique(column, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
 def _largest_steps(

@@ -1,6 +1,5 @@
-"""Recipes on run folders that only pass on to the part that does the work, so that importing them costs nothing."""
+"""A recipe that only passes on to the part that does the work, so that importing it costs nothing."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,9 @@ def resume(run: Path, data: "Data | None" = None, validation: "Data | None" = No
         run: run folder.
         data: only for a run on data in memory: the same data again.
         validation: likewise.
+
+    Raises:
+        ValueError: no run, a damaged checkpoint, or data that differ from the run's.
     """
     from unbraid.training import resume
 

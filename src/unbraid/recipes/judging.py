@@ -73,6 +73,9 @@ def general(subject: Subject) -> tuple[Named, Arrays]:
         means = torch.cat([forward.posteriors[name].mean for forward in forwards]).numpy()
         results += [(f"{name} block", kl_per_latent(kl)), (f"{name} block", active_units(means))]
         arrays["kl_per_latent" if name == "z" else f"kl_{name}"] = kl.mean(0)
+        if name == "private" and subject.data.population is not None:
+            of = subject.data.population[subject.index]
+            arrays["kl_private"] = np.stack([kl[of == k].mean(0) for k in range(len(subject.data.populations))])
     if isinstance(model, SequentialVAE) and model.skip:
         alone = np.concatenate([_decoder_only(model, batch) for batch in batches])
         results.append(("decoder alone, without the skip", squared_error(x, alone)))

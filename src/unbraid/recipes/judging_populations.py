@@ -72,7 +72,10 @@ def _leakage(subject, blocks, private, population) -> Named:
     results: Named = []
     for space, code in spaces.items():
         found = population_leakage(code, population, seed=subject.seed)
-        found |= {f"{key} neighbours": value for key, value in population_leakage(code, population, NEIGHBOURS, seed=subject.seed).items()}
+        found |= {
+            f"{key} neighbours": value
+            for key, value in population_leakage(code, population, NEIGHBOURS, seed=subject.seed).items()
+        }
         results += [(f"{space} code", result) for result in found.values()]
     return results
 
@@ -150,5 +153,7 @@ def _mixture(codes: Float[np.ndarray, "n private"], seed: int) -> torch.Tensor:
 def _embedding(subject: Subject, private, population, labels) -> Arrays:
     """t-SNE of the first population's private codes."""
     rows = np.flatnonzero(population == 0)[:EMBEDDED]
-    embedded = TSNE(random_state=subject.seed, init="pca", perplexity=min(30, len(rows) / 4)).fit_transform(private[rows, 0])
+    embedded = TSNE(random_state=subject.seed, init="pca", perplexity=min(30, len(rows) / 4)).fit_transform(
+        private[rows, 0]
+    )
     return {"tsne_private": embedded, "tsne_population": population[rows], "tsne_labels": labels[rows]}

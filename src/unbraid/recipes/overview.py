@@ -19,7 +19,7 @@ class Row:
 
 
 def overview(folder: Path = Path("runs")) -> list[Row]:
-    """Every run in a folder or below it, oldest first; what is no run, or no readable one, is left out.
+    """List every run in a folder or below it, oldest first; what is no run, or no readable one, is left out.
 
     Args:
         folder: where to look.

@@ -35,11 +35,11 @@ def sprites(
         features: width of the last encoder layer.
         training: how to train.
     """
+    arguments = _plain(locals(), "out", "training")
     from unbraid.data import Sprites
     from unbraid.objectives import ELBO, BetaELBO
     from unbraid.training import train
 
-    arguments = _plain(locals(), "out", "training")
     layers = {64: 4, 32: 3, 16: 2}[size]
     used = widths or (32, 32, 64, 64)[-layers:]
     if len(used) != layers:
@@ -96,11 +96,11 @@ def grassy(
         decoder_widths: channels of the decoders' layers.
         training: how to train.
     """
+    arguments = _plain(locals(), "out", "training")
     from unbraid.data import GrassyDigits
     from unbraid.objectives import ELBO, Constant, CrossPopulation, Exponential
     from unbraid.training import train
 
-    arguments = _plain(locals(), "out", "training")
     data = GrassyDigits("train", count, amplitude, training.seed)
     held_out = [GrassyDigits(split, 2000, amplitude, training.seed) for split in ("validation", "test")]
     built = _population(model, data, shared, private, variance, trunk_widths, decoder_widths, training.seed)
@@ -134,6 +134,8 @@ def vectors(
     alpha: float = 1.0,
     shared: int = 2,
     private: int = 2,
+    true_shared: int = 2,
+    true_private: int = 2,
     nonlinear: bool = False,
     count: int = 5000,
     widths: tuple[int, ...] = (64, 64),
@@ -145,13 +147,16 @@ def vectors(
         out: run folder to make.
         objective: mi (cross-population mutual information) or elbo ("no MI").
         alpha: weight of the cross term, constant.
-        shared: latents of the shared block, and shared factors of the data.
-        private: latents of each private block, and private factors of the data.
+        shared: latents of the shared block.
+        private: latents of each private block.
+        true_shared: shared factors of the data.
+        true_private: private factors of each population.
         nonlinear: whether the data are a curved function of their factors.
         count: training vectors of each population.
         widths: of the hidden layers.
         training: how to train.
     """
+    arguments = _plain(locals(), "out", "training")
     from unbraid.data import TwoPopulationVectors
     from unbraid.likelihoods import Gaussian
     from unbraid.models import CPVAE
@@ -160,10 +165,9 @@ def vectors(
     from unbraid.randomness import seeded
     from unbraid.training import train
 
-    arguments = _plain(locals(), "out", "training")
     counts = {"train": count, "validation": 1000, "test": 1000}
     data, validation, test = (
-        TwoPopulationVectors(split, (n, n), 20, shared, private, nonlinear, seed=training.seed)
+        TwoPopulationVectors(split, (n, n), 20, true_shared, true_private, nonlinear, seed=training.seed)
         for split, n in counts.items()
     )
     size = data.features

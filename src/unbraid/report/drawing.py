@@ -7,14 +7,21 @@ from xml.etree import ElementTree
 
 from matplotlib import style
 from matplotlib.figure import Figure
+from PIL import Image
 
 DOTS_PER_INCH = 200
+FEW_COLOURS = 300  # 256 greys and the blends at the edges of coloured marks
 LINK = "{http://www.w3.org/1999/xlink}href"
 
 
 def png(figure: Figure) -> str:
-    """The figure as a data URI."""
-    return f"data:image/png;base64,{base64.b64encode(_save(figure, 'png', {'Software': None})).decode()}"
+    """The figure as a data URI; one with few colours, as every grey grid, is stored with a palette (half the size)."""
+    picture = Image.open(io.BytesIO(_save(figure, "png", {"Software": None}))).convert("RGB")
+    if picture.getcolors(FEW_COLOURS) is not None:
+        picture = picture.quantize(256)
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def svg(figure: Figure, prefix: str) -> str:

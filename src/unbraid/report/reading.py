@@ -57,7 +57,7 @@ def _label(names: list[str], index: int, runs: list[Run]) -> str:
 def _read(run: Run, label: str) -> Shown:
     try:
         status, lines, evaluation = run.status, _metrics(run), run.evaluation()
-        results = [] if evaluation is None else list(evaluation["results"])
+        results = [] if evaluation is None else [dict(result) for result in evaluation["results"]]
     except FileNotFoundError as error:
         raise ValueError(f"expected a complete run in '{run.path}', but {error.filename} is missing") from error
     except (ValueError, KeyError, TypeError) as error:

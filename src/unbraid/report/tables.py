@@ -9,6 +9,7 @@ from typing import Any
 from unbraid.report.reading import Shown
 
 NOTHING = "–"
+ALWAYS_DIFFERENT = ("command", "created", "folder")
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,12 @@ def measures(runs: Sequence[Shown]) -> list[Row]:
 
 
 def facts(runs: Sequence[Shown]) -> list[tuple[str, list[str], bool]]:
-    """Everything that was run, as (name, value of each run, whether the runs differ)."""
+    """Everything that was run, as (name, value of each run, whether the runs differ in a way that matters)."""
     flat = [_flatten(_recorded(run)) for run in runs]
     table = []
     for name in dict.fromkeys(name for values in flat for name in values):
         values = [one.get(name, NOTHING) for one in flat]
-        table.append((name, values, len(set(values)) > 1))
+        table.append((name, values, name not in ALWAYS_DIFFERENT and len(set(values)) > 1))
     return table
 
 

@@ -6,6 +6,7 @@ from jaxtyping import Int
 from unbraid.data.contract import Data
 from unbraid.randomness import Purpose
 
+
 class Shuffled:
     """An endless sequence of the given items, in a new random order on every pass."""
 
@@ -51,8 +52,12 @@ class Batches:
             groups = [np.flatnonzero(data.population == k) for k in range(len(data.populations))]
         if batch_size < len(groups):
             raise ValueError(
-                f"expected a batch_size of at least one for each of {len(groups)} populations, got {batch_size}"
+                f"expected a batch_size of at least {len(groups)}, one for each population, got {batch_size}; "
+                "use a larger batch, or balanced=False"
             )
+        empty = [name for name, group in zip(data.populations, groups, strict=False) if not len(group)]
+        if empty:
+            raise ValueError(f"expected observations of every population, got none of {empty}; leave them out")
         base, extra = divmod(batch_size, len(groups))
         self.counts = [base + (k < extra) for k in range(len(groups))]
         self.streams = [Shuffled(group, (seed, Purpose.ORDER, k)) for k, group in enumerate(groups)]

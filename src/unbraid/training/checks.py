@@ -72,6 +72,7 @@ def _check_step(model: Model, objective: Objective, batch: Batch) -> None:
     # the objective itself knows what it needs; evaluation mode leaves running averages alone
     training = model.training
     model.eval()
+    batch = batch.to(next(model.parameters()).device)
     with torch.no_grad():
-        objective(model(batch.to(next(model.parameters()).device)), batch, Progress())
+        objective(model(batch), batch, Progress())
     model.train(training)

@@ -5,7 +5,6 @@ import sys
 import time
 from types import TracebackType
 
-
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 LOGGER = logging.getLogger("unbraid")

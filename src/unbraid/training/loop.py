@@ -82,7 +82,7 @@ def resume(path: Path | str, data: Data | None = None, validation: Data | None =
     run = Run(path)
     if run.status["status"] == "finished":
         return run
-    training = Training(**run.record["training"])
+    training = _recorded_training(run)
     same = same_data(run, "data", data)
     assert same is not None
     model, objective = run.rebuild("model"), run.rebuild("objective")
@@ -136,13 +136,14 @@ class Loop:
                     self.update()
                     self.seconds = time.monotonic() - began
                     self.follow_up(display)
-        except DivergedError as error:
-            self.run.set_status("failed", self.step, self.seconds, str(error))
-            raise
+            self.finish()
         except KeyboardInterrupt:
             self.run.set_status("interrupted", self.saved_step, self.seconds, "stopped from outside")
             raise
-        self.finish()
+        except Exception as error:
+            self.run.set_status("failed", self.step, self.seconds, str(error))
+            raise
+        self.tidy()
         return self.run
 
     def update(self) -> None:
@@ -170,6 +171,8 @@ class Loop:
             display.show(self.step, f"loss {values['loss']:.1f}")
         if self.validation is not None and (last or self.step % self.training.validate_every == 0):
             self.validate()
+        if self.stopped and self.window:  # the last, shorter one
+            self.log_window()
         if not self.window and time.monotonic() - self.saved_at >= self.training.checkpoint_seconds:
             self.save()
 
@@ -184,20 +187,26 @@ class Loop:
             step = self.step - len(self.window) + row
             wrong = [name for name, is_bad in zip(names, bad[row].tolist(), strict=True) if is_bad]
             # a term explains more than the loss that it is part of
-            raise DivergedError(
-                f"{', '.join(sorted(wrong, key=lambda name: name == 'loss'))} became NaN or infinite at step {step}; "
-                f"the last good checkpoint is of step {self.saved_step} in '{self.run.path / 'checkpoint.pt'}'; "
-                "try a smaller learning rate"
-            )
+            raise self.diverged(sorted(wrong, key=lambda name: name == "loss"), step)
         means = dict(zip(names, table.mean(0).tolist(), strict=True))
         self.write("train", means)
         self.window.clear()
         return means
 
+    def diverged(self, names: list[str], step: int) -> DivergedError:
+        """The error that names what is not finite, when, and what can be gone back to."""
+        return DivergedError(
+            f"{', '.join(names)} became NaN or infinite at step {step}; the last good checkpoint is of step "
+            f"{self.saved_step} in '{self.run.path / 'checkpoint.pt'}'; try a smaller learning rate"
+        )
+
     def validate(self) -> None:
         """Log the un-annealed bound on held-out data; stop if it has not improved for long enough."""
         assert self.validation is not None
         values = validation_bound(self.model, self.validation, self.training.seed, self.device)
+        wrong = [f"validation {name}" for name, value in values.items() if not math.isfinite(value)]
+        if wrong:
+            raise self.diverged(wrong, self.step)
         self.write("valid", values)
         if self.training.patience is None:
             return
@@ -213,8 +222,15 @@ class Loop:
         head = {"split": split, "step": self.step, "epoch": self.progress().epoch, "seconds": round(self.seconds, 3)}
         self.run.log({**head, **values})
 
+    def check_weights(self) -> None:
+        """Make sure that the weights are finite; an update can spoil them after a loss that still was."""
+        wrong = [name for name, value in self.model.state_dict().items() if not value.isfinite().all()]
+        if wrong:
+            raise self.diverged([f"weight {wrong[0]}"], self.step)
+
     def save(self) -> None:
         """Write a checkpoint."""
+        self.check_weights()
         state = {
             "step": self.step,
             "seconds": self.seconds,
@@ -229,9 +245,19 @@ class Loop:
         self.run.set_status("running", self.step, self.seconds)
 
     def load(self, state: dict) -> None:
-        """Take up a checkpoint."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        """Take up a checkpoint.
+
+        Raises:
+            ValueError: it is another model's.
+        """
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"expected a checkpoint of the run's own model in '{self.run.path}', got another's ({error}); "
+                "was a file copied from another run?"
+            ) from error
         self.step, self.seconds = state["step"], state["seconds"]
         self.best, self.waited, self.stopped = state["best"], state["waited"], state["stopped"]
         self.saved_step = self.step
@@ -242,14 +268,33 @@ class Loop:
         if self.training.patience is not None:
             self.model.load_state_dict(self.run.load_weights("best.safetensors"))
             message = f"weights of the best validation bound, {self.best:.2f}"
+        self.check_weights()
         self.model.eval()
         self.run.save_weights(self.model.state_dict())
+        self.run.set_status("finished", self.step, self.seconds, message)
+
+    def tidy(self) -> None:
+        """Remove what only resuming needed; the status says finished by now, so that nothing asks for it."""
         for name in ("checkpoint.pt", "checkpoint.previous.pt", "best.safetensors"):
             (self.run.path / name).unlink(missing_ok=True)
-        self.run.set_status("finished", self.step, self.seconds, message)
+
+
+def _recorded_training(run: Run) -> Training:
+    try:
+        return Training(**run.record["training"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"expected the training settings in '{run.path / 'run.json'}', but they are damaged: {error}"
+        ) from error
 
 
 def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"expected a device that PyTorch can use here, got '{name}' ({error}); use 'auto' or 'cpu'"
+        ) from error
+    return name

@@ -1,0 +1,99 @@
+"""The main job in one call: both papers' models, trained, judged and shown."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from unbraid.recipes import evaluate, grassy, resume, sprites
+from unbraid.report import report
+from unbraid.settings import Training
+
+if TYPE_CHECKING:
+    from unbraid.runs import Run
+
+LOGGER = logging.getLogger("unbraid")
+# updates of SR-VAE and of the two models of grassy digits; images; codes
+SCALES = {"full": (2400, 9000, 10_000, 50_000), "smoke": (4, 4, 300, 500)}
+
+
+def demo(out: Path = Path("build/demo"), scale: Literal["full", "smoke"] = "full", seed: int = 0) -> Path:
+    """Train SR-VAE on sprites and CPVAE and a VAE on grassy digits, evaluate them, and write a report.
+
+    Smaller than the papers: images of 32 instead of 64 pixels, 6 instead of 10 latents, narrower networks and a
+    learning rate of 1e-3 for SR-VAE; 8 + 8 instead of 100 + 25 latents for CPVAE. Takes about ten minutes on two
+    cores. What an earlier call finished is kept, what it began is resumed.
+
+    Args:
+        out: folder for the runs and `report.html`.
+        scale: full, or smoke to see in seconds that everything runs (and shows nothing).
+        seed: of everything random.
+
+    Raises:
+        ValueError: `out` holds runs with other arguments.
+    """
+    began = time.monotonic()
+    sprite_steps, digit_steps, images, codes = SCALES[scale]
+    slow = Training(sprite_steps, learning_rate=1e-3, seed=seed, validate_every=200)
+    fast = Training(digit_steps, batch_size=32, learning_rate=2e-3, seed=seed, validate_every=500)
+    small = {"shared": 8, "private": 8, "count": images, "amplitude": 0.5}
+    widths = {"trunk_widths": (16, 32, 64), "decoder_widths": (32, 16)}
+    plans: dict[str, Callable[[Path], Run]] = {
+        "sr-vae": lambda path: sprites(
+            path, "sr-vae", latents=6, size=32, widths=(16, 32, 64), features=128, training=slow
+        ),
+        "cpvae": lambda path: grassy(path, "cpvae", rate=1.0, **small, **widths, training=fast),
+        "vae": lambda path: grassy(path, "vae", **small, **widths, training=fast),
+    }
+    runs = []
+    for number, (name, plan) in enumerate(plans.items(), start=1):
+        LOGGER.info("%d of %d: %s", number, len(plans), name)
+        runs.append(_finished(out / name, plan, seed, scale))
+        if runs[-1].evaluation() is None:
+            LOGGER.info("%d of %d: judging %s", number, len(plans), name)
+            evaluate(out / name, max_codes=codes, seed=seed)
+    page = report([run.path for run in runs], out / "report.html")
+    for line in summary(*runs):
+        LOGGER.info(line)
+    LOGGER.info("Done in %.1f minutes.", (time.monotonic() - began) / 60)
+    return page.resolve()
+
+
+def _finished(path: Path, plan: "Callable[[Path], Run]", seed: int, scale: str) -> "Run":
+    """The finished run at `path`: as it is, resumed, or made."""
+    from unbraid.runs import Run
+
+    if not (path / "run.json").is_file():
+        return plan(path)
+    run = Run(path)
+    steps = SCALES[scale][0 if path.name == "sr-vae" else 1]
+    if run.record["seed"] != seed or run.record["training"]["steps"] != steps:
+        raise ValueError(
+            f"expected runs of seed {seed} and scale {scale} in '{path.parent}', got seed {run.record['seed']} and "
+            f"{run.record['training']['steps']} steps; choose another folder"
+        )
+    return resume(path)
+
+
+def summary(sr_vae: "Run", cpvae: "Run", vae: "Run") -> list[str]:
+    """What the demo shows, in figures, the VAE beside CPVAE."""
+    value = _values(sr_vae)
+    lines = [
+        "SR-VAE on reconstructed dSprites:",
+        f"  FactorVAE metric (dlib) {value['z block', 'factor_vae']:.3f}, "
+        f"active latents {value['z block', 'active_units']:.0f}",
+        "Grassy digits, k-means ARI (mean of both populations):",
+    ]
+    for name, run, spaces in (("CPVAE", cpvae, ("private", "shared")), ("VAE", vae, ("z",))):
+        value = _values(run)
+        for space in spaces:
+            found = [v for (subject, metric), v in value.items() if metric == "clustering_ari" and subject.startswith(f"{space} ")]
+            lines.append(f"  {name} {'whole' if space == 'z' else space} code {sum(found) / len(found):.3f}")
+    return lines
+
+
+def _values(run: "Run") -> dict[tuple[str, str], float]:
+    evaluation = run.evaluation()
+    assert evaluation is not None
+    return {(each["subject"], each["metric"]): each["value"] for each in evaluation["results"]}

@@ -1,0 +1,160 @@
+"""What every public network promises; a new one adds a line to TRUNKS or DECODERS."""
+
+import json
+from collections.abc import Callable
+from inspect import isabstract
+
+import pytest
+import torch
+from torch import nn
+
+import unbraid.nets
+from unbraid.configuration import build, describe
+from unbraid.nets import ConvDecoder, ConvTrunk, Decoder, MLPDecoder, MLPTrunk, NormTrunk, SkipDecoder, Trunk
+
+TRUNKS: dict[str, Callable[[], Trunk]] = {
+    "conv, table 1": ConvTrunk,
+    "conv 16": lambda: ConvTrunk(3, (4, 6), 10),
+    "MLP": lambda: MLPTrunk(7, (8, 5)),
+    "MLP, identity": lambda: MLPTrunk(7, ()),
+    "norm": NormTrunk,
+    "norm, not square": lambda: NormTrunk((2, 8, 12), (4, 6)),
+}
+DECODERS: dict[str, Callable[[], Decoder]] = {
+    "conv, table 1": ConvDecoder,
+    "conv 16": lambda: ConvDecoder(3, 3, (4, 6), 10),
+    "MLP": lambda: MLPDecoder(3, 7, (8, 5)),
+    "MLP, linear": lambda: MLPDecoder(3, 7, ()),
+    "skip": lambda: SkipDecoder(5),
+    "skip, not square": lambda: SkipDecoder(3, (2, 8, 12), (4, 6), 0.5),
+    "skip, one layer": lambda: SkipDecoder(3, (1, 8, 8), (4,)),
+}
+every_trunk = pytest.mark.parametrize("make", TRUNKS.values(), ids=TRUNKS)
+every_decoder = pytest.mark.parametrize("make", DECODERS.values(), ids=DECODERS)
+every_net = pytest.mark.parametrize(
+    "make", [*TRUNKS.values(), *DECODERS.values()], ids=[*(f"{n} trunk" for n in TRUNKS), *(f"{n} decoder" for n in DECODERS)]
+)
+
+
+def made(make: Callable[[], nn.Module]) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make()
+
+
+def inputs(net: nn.Module, count: int = 4) -> torch.Tensor:
+    shape = (net.latents,) if isinstance(net, Decoder) else net.shape
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def test_every_public_network_is_in_this_suite():
+    members = [getattr(unbraid.nets, name) for name in unbraid.nets.__all__]
+    for kind, cases in ((Trunk, TRUNKS), (Decoder, DECODERS)):
+        assert {type(make()) for make in cases.values()} == {
+            member for member in members if issubclass(member, kind) and not isabstract(member)
+        }
+
+
+@every_trunk
+def test_trunk_gives_the_stated_features(make):
+    trunk = made(make)
+    assert trunk(inputs(trunk)).shape == (4, trunk.features)
+
+
+@every_decoder
+def test_decoder_gives_the_stated_shape(make):
+    decoder = made(make)
+    assert decoder(inputs(decoder)).shape == (4, *decoder.shape)
+
+
+@every_decoder
+def test_decoder_output_has_no_non_linearity(make):
+    decoder = made(make).eval()
+    output = decoder(1000 * inputs(decoder, 64))
+    assert output.min() < -1
+    assert output.max() > 1
+
+
+@every_net
+def test_description_rebuilds_the_network(make):
+    net = made(make)
+    again = build(json.loads(json.dumps(describe(net))))
+    assert repr(again) == repr(net)
+    assert " at 0x" not in repr(net)
+    again.load_state_dict(net.state_dict())
+    assert torch.equal(again.eval()(inputs(net)), net.eval()(inputs(net)))
+
+
+@every_net
+def test_gradients_reach_every_parameter(make):
+    net = made(make)
+    net(inputs(net)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in net.parameters())
+
+
+def layers(net: nn.Module) -> list[tuple]:
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    found = [module for module in net.modules() if isinstance(module, (*kinds, nn.Linear, nn.ReLU))]
+    return [
+        (m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], int(m.padding[0])) if isinstance(m, kinds)
+        else (m.in_features, m.out_features) if isinstance(m, nn.Linear) else "relu"
+        for m in found
+    ]  # fmt: skip
+
+
+def test_layers_of_table_1():
+    down = [(1, 32, 4, 2, 1), (32, 32, 4, 2, 1), (32, 64, 4, 2, 1), (64, 64, 4, 2, 1), (64, 256, 4, 1, 0)]
+    assert layers(ConvTrunk()) == [item for layer in down for item in (layer, "relu")]
+    up = [(256, 64, 4, 1, 0), (64, 64, 4, 2, 1), (64, 32, 4, 2, 1), (32, 32, 4, 2, 1), (32, 1, 4, 2, 1)]
+    assert layers(ConvDecoder(10)) == [item for layer in [(10, 256), *up] for item in (layer, "relu")][:-1]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_image_side_follows_from_the_number_of_layers(depth):
+    trunk, decoder = ConvTrunk(1, (4,) * depth, 8), ConvDecoder(2, 1, (4,) * depth, 8)
+    assert trunk.shape == decoder.shape == (1, 4 * 2**depth, 4 * 2**depth)
+
+
+def test_latents_enter_every_layer_of_the_skip_decoder():
+    decoder = SkipDecoder(3, (1, 8, 8), (4, 4)).eval()
+    nn.init.zeros_(decoder.first[0].weight)
+    z = inputs(decoder).requires_grad_()
+    decoder(z).square().sum().backward()
+    assert z.grad is not None
+    assert z.grad.any()
+
+
+def test_offset_is_where_the_output_starts():
+    decoder = SkipDecoder(3, (1, 8, 8), (4, 4), offset=0.7).eval()
+    torch.testing.assert_close(decoder(torch.zeros(2, 3)), torch.full((2, 1, 8, 8), 0.7))
+
+
+def test_batch_norm_follows_every_convolution():
+    kinds = [type(layer) for layer in NormTrunk((1, 8, 8), (4, 4)).layers]
+    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 2 + [nn.Flatten]
+
+
+WRONG = {
+    "no latents, MLP": (lambda: MLPDecoder(0, 5), "expected latents of at least 1, got 0"),
+    "no latents, conv": (lambda: ConvDecoder(0), "expected latents of at least 1, got 0"),
+    "no latents, skip": (lambda: SkipDecoder(0), "expected latents of at least 1, got 0"),
+    "negative latents": (lambda: ConvDecoder(-3), "expected latents of at least 1, got -3"),
+    "no inputs": (lambda: MLPTrunk(0), "expected inputs of at least 1, got 0"),
+    "no outputs": (lambda: MLPDecoder(2, 0), "expected outputs of at least 1, got 0"),
+    "empty layer": (lambda: MLPTrunk(3, (4, 0)), r"expected widths of at least 1, got \(4, 0\)"),
+    "no channels": (lambda: ConvTrunk(0), "expected channels of at least 1, got 0"),
+    "no layers, conv trunk": (lambda: ConvTrunk(1, ()), "expected layers of at least 1, got 0"),
+    "no layers, conv decoder": (lambda: ConvDecoder(2, 1, ()), "expected layers of at least 1, got 0"),
+    "no layers, norm": (lambda: NormTrunk((1, 8, 8), ()), "expected layers of at least 1, got 0"),
+    "no layers, skip": (lambda: SkipDecoder(2, (1, 8, 8), ()), "expected layers of at least 1, got 0"),
+    "vectors, norm": (lambda: NormTrunk((8,)), r"expected .*\(channels, height, width\), got \(8,\); .*MLP"),
+    "vectors, skip": (lambda: SkipDecoder(2, (8,)), r"expected .*\(channels, height, width\), got \(8,\); .*MLP"),
+    "image too small": (lambda: NormTrunk((1, 4, 4)), r"at least 8 for 3 .*got \(1, 4, 4\); use fewer widths"),
+    "odd image": (lambda: SkipDecoder(2, (1, 9, 8)), r"divisible by 4 .*got \(1, 9, 8\); pad"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_sizes_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
