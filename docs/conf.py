@@ -19,7 +19,7 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 autodoc_class_signature = "mixed"
-autodoc_default_options = {"members": True}
+autodoc_default_options = {"members": True, "special-members": "__call__"}
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
@@ -29,7 +29,7 @@ FIELD = re.compile(r"[a-z_]\w*(, [a-z_]\w*)*: ")
 
 
 def name_fields(app, what, name, obj, options, lines) -> None:
-    """Makes a field list of paragraphs such as `shape: of one observation.`, which are plain text in docstrings.
+    """Makes a list of paragraphs such as `shape: of one observation.`, which are plain text in docstrings.
 
     Sections with a capital (Args, Raises) are napoleon's and are indented, so that they do not match.
     """
@@ -38,11 +38,11 @@ def name_fields(app, what, name, obj, options, lines) -> None:
         starts_paragraph = number == 0 or not lines[number - 1].strip()
         if FIELD.match(line) and (inside or starts_paragraph):
             names, _, text = line.partition(": ")
-            lines[number], inside = f":{names}: {text}", True
+            lines[number], inside = f"* `{names}`: {text}", True
         elif not line.strip():
             inside = False
         elif inside:
-            lines[number] = f"    {line.strip()}"
+            lines[number] = f"  {line.strip()}"
 
 
 def setup(app) -> None:

@@ -3,14 +3,19 @@
 Here too: small models of every kind, which the contract suites of models and objectives share.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
+from hypothesis import settings
+from jaxtyping import config, install_import_hook
 
 # an int is a good float, as type checkers have it
 HOOK = install_import_hook("unbraid", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+torch.set_num_threads(1)  # small tensors: more threads only wait for each other
+settings.register_profile("unbraid", deadline=None, derandomize=True)  # the same on every machine, however busy
+settings.load_profile("unbraid")
 
 from unbraid.likelihoods import Bernoulli, Gaussian  # noqa: E402
 from unbraid.models import CPVAE, Model, SequentialVAE  # noqa: E402
@@ -34,9 +39,7 @@ def sequential_conv(sequential: bool, skip: bool) -> Model:
 
 
 def sequential_mlp(sequential: bool, skip: bool) -> Model:
-    return SequentialVAE(
-        MLPTrunk(5, (8,)), MLPDecoder(3, 5, (8,)), Gaussian(0.5, True, squash=True), sequential, skip
-    )
+    return SequentialVAE(MLPTrunk(5, (8,)), MLPDecoder(3, 5, (8,)), Gaussian(0.5, True, squash=True), sequential, skip)
 
 
 def normalised_vae() -> Model:
@@ -64,7 +67,7 @@ MODELS: dict[str, Callable[[], Model]] = {
 }
 
 
-@pytest.fixture(params=MODELS.values(), ids=MODELS)
+@pytest.fixture(params=MODELS.values(), ids=list(MODELS))
 def model(request: pytest.FixtureRequest) -> Model:
     """Each model in turn, with weights that do not depend on what ran before."""
     with torch.random.fork_rng(devices=[]):
@@ -83,3 +86,12 @@ def batch(model: Model) -> Batch:
     """Nine observations in [0, 1], three or four of each population."""
     x = torch.rand(9, *model.shape, generator=torch.Generator().manual_seed(1))
     return Batch(x, torch.arange(9) % len(model.populations) if model.populations else None)
+
+
+@pytest.fixture
+def as_a_user() -> Iterator[None]:
+    """Users run without checked shapes, so that errors must come from the package itself."""
+    before = config.jaxtyping_disable
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", before)

@@ -32,6 +32,7 @@ PLACEHOLDERS = {
     Path: "PATH",
     tuple[int, ...]: "[INT,...]",
     type(None): "null",
+    None: "VALUE",
 }
 
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser, rest = command_line().chosen(sys.argv[1:] if arguments is None else arguments)
     given = parser.parse_args(rest)
     try:
-        values = vars(parser.instantiate_classes(given))
+        values = vars(parser.instantiate(given))
         values.pop("config", None)
         parser.show(parser.function(**values))
         sys.stdout.flush()
@@ -129,6 +130,8 @@ class Parser(ArgumentParser):
             words = [word.partition("=")[0] for word in unknown[1].split()]
             options = [word for word in words if word.startswith("-")] or words
             return f"there is no {' and no '.join(options)} in `{self.prog}`", options
+        if unknown := re.search(r"Option '(\w+)' is not accepted", message):
+            return f"there is no {unknown[1]} in `{self.prog}`", [unknown[1]]
         if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
             return f"expected one of {choice[2].replace(chr(39), '')}, got '{choice[1]}'", [choice[1]]
         if missing := re.search(r'arguments are required: (.*)|expected "(\w+)" to be one of', message):
@@ -138,15 +141,18 @@ class Parser(ArgumentParser):
             return f"expected a value after {lonely[1]}, got nothing", []
         key = re.search(r'key "([\w.]+)"', message)
         action = next((action for action in self._actions if key and action.dest == key[1]), None)
-        if action and (value := re.search(r"(?:Got|Given) value: ([^\n]*)", message)):
-            name = action.option_strings[0] if action.option_strings else action.dest.upper()
+        if action is None:
+            return " ".join(message.split()), []
+        name = action.option_strings[0] if action.option_strings else action.dest.upper()
+        if value := re.search(r"(?:Got|Given) value: ([^\n]*)", message):
             return f"expected {_expected(action)} for {name}, got '{value[1]}'", [value[1]]
-        return " ".join(message.split()), []
+        return f"{name}: {message.partition(':')[2].strip()}", []
 
     def suggestions(self, wrong: Sequence[str]) -> list[str]:
         """One line for every wrong word that resembles something known."""
-        names = [name for action in self._actions for name in (action.option_strings or action.choices or ())]
-        names += [choice for action in self._actions for choice in _choices(action)]
+        actions = [action for action in self._actions if action.help != SUPPRESS]
+        names = [name for action in actions for name in (action.option_strings or action.choices or ())]
+        names += [choice for action in actions for choice in _choices(action)]
         known = {_normal(name.rpartition(".")[2]): name for name in names} | {_normal(name): name for name in names}
         found = [difflib.get_close_matches(_normal(word), known, n=1, cutoff=0.7) for word in wrong]
         return [f"Did you mean {known[close[0]]}?" for close in found if close]
@@ -198,7 +204,10 @@ def _fill(parser: Parser, kind: str, commands: Sequence[Parser]) -> None:
     for command in commands:
         name, whole = command.prog.rpartition(" ")[2], command.prog
         added.add_subcommand(name, command, help=(command.description or "").partition("\n")[0])
-        command.prog, parser.commands[name] = whole, command  # jsonargparse would call it "unbraid [options] train"
+        parser.commands[name] = command
+        # jsonargparse would call it "unbraid [options] train", and leave --print_config to the parent's parsing
+        command.prog = whole
+        vars(command).pop("parent_parser")
 
 
 def _command(
@@ -244,8 +253,8 @@ def _without(function: Callable, names: set[str]) -> Callable:
 def _file_first(words: list[str]) -> list[str]:
     """What the command line says outweighs the file, wherever `--config` stands."""
     for index, word in enumerate(words):
-        if word.partition("=")[0] == "--config":
-            end = index + (1 if "=" in word else 2)
+        end = index + (1 if "=" in word else 2)
+        if word.partition("=")[0] == "--config" and end <= len(words):
             return words[index:end] + words[:index] + words[end:]
     return words
 

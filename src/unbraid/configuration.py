@@ -75,6 +75,8 @@ def build(plain: Plain, trusted: tuple[str, ...] = ("unbraid",)) -> Any:
     # a class that a trusted module merely imports is no way around `trusted`
     if not inspect.isclass(kind) or kind.__module__.partition(".")[0] not in trusted:
         raise ValueError(f"expected a class of {' or '.join(trusted)}, got '{plain['class']}', which is none")
+    if not isinstance(plain["arguments"], dict):
+        raise ValueError(f"expected the arguments of {name} as a dictionary, got {plain['arguments']!r}; it is damaged")
     arguments = {key: build(item, trusted) for key, item in plain["arguments"].items()}
     unknown = sorted(set(arguments) - set(_parameters(kind)))
     if unknown:

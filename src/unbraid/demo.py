@@ -43,7 +43,7 @@ def demo(out: Path = Path("build/demo"), scale: Literal["full", "smoke"] = "full
         "sr-vae": lambda path: sprites(
             path, "sr-vae", latents=6, size=32, widths=(16, 32, 64), features=128, training=slow
         ),
-        "cpvae": lambda path: grassy(path, "cpvae", rate=1.0, **small, **widths, training=fast),
+        "cpvae": lambda path: grassy(path, "cpvae", rate=1.05, **small, **widths, training=fast),
         "vae": lambda path: grassy(path, "vae", **small, **widths, training=fast),
     }
     runs = []

@@ -153,7 +153,7 @@ class Run:
         try:
             return load_file(file)
         except (SafetensorError, OSError, ValueError) as error:
-            raise ValueError(f"expected weights in '{file}', but the file is damaged: {error}") from error
+            raise ValueError(f"expected weights in '{file}', but the file is damaged: {error}; train again") from error
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write what resuming needs, whole or not at all; the one before it is kept as `checkpoint.previous.pt`."""
@@ -181,9 +181,9 @@ class Run:
         try:
             state = torch.load(file, weights_only=True, map_location="cpu")
             expected = state["format"] == FORMAT
-        except Exception as error:  # torch raises many kinds for a damaged file
+        except Exception as error:  # torch raises many kinds for a damaged file, with unsafe advice in them
             hint = f"delete it to go on from '{files[1].name}'" if files[1].is_file() else "it cannot be resumed"
-            raise ValueError(f"expected a checkpoint in '{file}', but the file is damaged ({error}); {hint}") from error
+            raise ValueError(f"expected a checkpoint in '{file}', but the file is damaged; {hint}") from error
         if not expected:
             raise ValueError(f"expected a checkpoint of format {FORMAT}, got {state['format']} in '{file}'")
         self._cut_metrics(state["metrics_bytes"])

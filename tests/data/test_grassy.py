@@ -1,6 +1,7 @@
 import io
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +56,9 @@ def test_populations_are_low_and_high_digits():
     assert np.array_equal(data.labels, enlarged()[1][data.source])
 
 
-def test_digits_move_by_at_most_one_pixel():
+def test_digits_are_shown_as_they_are():
     data = GrassyDigits(count=400)
-    still, moves = enlarged()[0][data.source], range(-1, 2)
-    moved = np.stack([np.roll(still, (down, right), (1, 2)) for down in moves for right in moves])
-    same = (moved == data.clean[:, 0]).all((2, 3))
-    assert same.any(0).all()
-    assert same.any(1).all()  # and every move occurs
+    assert (data.clean[:, 0] == enlarged()[0][data.source]).all()
 
 
 def test_splits_share_no_digits_and_each_has_every_class():
@@ -100,8 +97,10 @@ def test_grass_has_the_brightness_asked_for_and_tiles(seed: int):
     assert grass.dtype == np.float32
     assert grass.min() >= 0
     assert grass.max() <= 1
-    assert abs(grass.mean() - meadow.brightness) < 0.01
-    assert abs(grass.std() - meadow.contrast) < 0.01
+    even = texture(100, replace(meadow, shade=0.0), np.random.default_rng(seed))
+    assert abs(even.mean() - meadow.brightness) < 0.01
+    assert abs(even.std() - meadow.contrast) < 0.01
+    assert grass.std() > even.std()
     seam, inside = np.abs(grass[0] - grass[-1]).mean(), np.abs(np.diff(grass, axis=0)).mean()
     assert 0.7 < seam / inside < 1.4
 
@@ -109,9 +108,10 @@ def test_grass_has_the_brightness_asked_for_and_tiles(seed: int):
 @pytest.mark.skipif("UNBRAID_TEST_DATA" not in os.environ, reason="UNBRAID_TEST_DATA names no folder with real data")
 def test_grass_resembles_photographs():
     real = patches(photographs(Path(os.environ["UNBRAID_TEST_DATA"]) / "grass-textures.zip"))
-    drawn = patches(np.concatenate([_grass(seed, part) for seed in range(2) for part in range(2)]))
+    rng = np.random.default_rng(0)  # without the slow shade: the photographs are mostly flattened for games
+    drawn = patches(np.stack([texture(100, replace(Meadow.draw(rng), shade=0.0), rng) for _ in range(48)]))
     assert abs(real.mean() - drawn.mean()) < 0.03
-    assert 1 < drawn.std() / real.std() < 1.5  # the photographs are mostly flattened for games
+    assert 1 < drawn.std() / real.std() < 1.5
     assert np.abs(spectrum(real) - spectrum(drawn)).max() < 0.15
 
 

@@ -26,7 +26,7 @@ def mixed(dtype=torch.float64, population=(2, 0, 1, 0, 2, 2, 1)):
 def literal_objective(model, batch, noise, alpha):
     """Equation 6 as its double sum over populations: one encoding for each pair of head and population."""
     z_noise, t_noise = noise
-    total, kinds = 0.0, len(NAMES)
+    total, kinds = torch.zeros((), dtype=batch.x.dtype), len(NAMES)
     split = {k: (batch.population == k).nonzero()[:, 0] for k in range(kinds)}
 
     def encode(k, rows):
@@ -74,13 +74,16 @@ def test_objective_equals_the_literal_double_sum(alpha):
 def test_a_population_that_the_batch_lacks_adds_nothing():
     model, batch = small(), mixed(population=(0, 1, 0, 1))
     terms = CrossPopulation()(model(batch), batch, Progress())
-    kl = model(batch).heads.kl().sum(-1)
+    heads = model(batch).heads
+    assert heads is not None
+    kl = heads.kl().sum(-1)
     expected = (kl[[1, 3], 0].mean() * 2 + kl[[0, 2], 1].mean() * 2) / 2 / 4
     torch.testing.assert_close(terms.parts["kl/other"], expected)
 
 
 def test_the_order_of_a_batch_does_not_matter():
     model, batch = small(), mixed()
+    assert batch.population is not None
     order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
     shuffled = model(Batch(batch.x[order], batch.population[order])).output
     torch.testing.assert_close(model(batch).output[order], shuffled)
@@ -89,6 +92,7 @@ def test_the_order_of_a_batch_does_not_matter():
 def test_every_sample_is_decoded_by_its_own_population():
     model, batch = small(), mixed()
     forward = model(batch)
+    assert batch.population is not None
     for row, k in enumerate(batch.population.tolist()):
         private = model.private_decoders[k](forward.samples["private"][row : row + 1])
         expected = model.shared_decoder(forward.samples["shared"][row : row + 1]) + private

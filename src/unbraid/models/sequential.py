@@ -80,6 +80,16 @@ class SequentialVAE(Model):
         log_likelihood = self.likelihood.log_prob(x, output)
         return Forward(output, log_likelihood, {"z": posterior}, {"z": z}, steps=steps)
 
+    @staticmethod
+    def constant_for(output: float, latents: int, sequential: bool = True, skip: bool = True) -> float:
+        """What a decoder that knows nothing must answer at every step for the pass to end with x + `output`.
+
+        Without skip it ends with `output` itself. With both switches and two latents every constant cancels: 0.
+        """
+        if not (sequential and skip):
+            return output
+        return -output / (latents - 2) if latents != 2 else 0.0
+
     def encode(self, x: Float[Tensor, "batch *shape"]) -> dict[str, Float[Tensor, "batch *code"]]:
         """Posterior means `z`, `[batch, latent]`, of a pass without noise."""
         return {"z": self.posterior(x).mean}

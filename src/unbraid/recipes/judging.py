@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, Shaped
 
 from unbraid.data import Data, FactorData
 from unbraid.metrics import Result, active_units, kl_per_latent, negative_log_likelihood, squared_error
-from unbraid.models import CPVAE, Model, SequentialVAE
+from unbraid.models import Model, SequentialVAE
 from unbraid.randomness import Purpose, derived_seed
 from unbraid.runs import Run
 from unbraid.types import Batch
@@ -84,7 +84,7 @@ def general(subject: Subject) -> tuple[Named, Arrays]:
 
 def pictures(subject: Subject) -> Arrays:
     """Originals and reconstructions; traversals and the step view where the model has them."""
-    batch, model = _shown(subject), subject.model
+    batch, model = subject.data.batch(shown(subject)), subject.model
     reconstruction = model.likelihood.mean(model(batch).output)
     arrays: Arrays = {"original": batch.x.numpy(), "reconstruction": reconstruction.numpy()}
     if not isinstance(model, SequentialVAE):
@@ -94,7 +94,8 @@ def pictures(subject: Subject) -> Arrays:
     return arrays | _traversal(model, batch.x[:1])
 
 
-def _shown(subject: Subject) -> Batch:
+def shown(subject: Subject) -> Int[np.ndarray, " n"]:
+    """The observations that figures show, grouped by population."""
     rng = np.random.default_rng([subject.seed, Purpose.EVALUATION, 1])
     index = rng.choice(subject.index, min(SHOWN, len(subject.index)), replace=False)
     population = subject.data.population
@@ -102,7 +103,7 @@ def _shown(subject: Subject) -> Batch:
         index = index[np.argsort(population[index], kind="stable")]
     if isinstance(subject.data, FactorData):  # the first one is traversed: the middle of every factor
         index[0] = subject.data.index(np.array([subject.data.factor_sizes]) // 2)[0]
-    return subject.data.batch(index)
+    return index
 
 
 def _decoder_only(model: SequentialVAE, batch: Batch) -> Float[np.ndarray, "batch *shape"]:
@@ -133,7 +134,7 @@ def _step_view(model: SequentialVAE, x: Float[torch.Tensor, "one *shape"]) -> Ar
     assert steps is not None
     return {
         "step_latents": np.arange(rows),
-        "step_value": np.float32(value),
+        "step_value": np.array(value, dtype=np.float32),
         "step_outputs": steps.outputs.transpose(0, 1).numpy(),
         "step_residuals": steps.residuals.transpose(0, 1).numpy(),
     }

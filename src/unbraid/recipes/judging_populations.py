@@ -6,7 +6,7 @@ from jaxtyping import Float
 from sklearn.manifold import TSNE
 from sklearn.mixture import GaussianMixture
 
-from unbraid.data import TwoPopulationVectors
+from unbraid.data import GrassyDigits, TwoPopulationVectors
 from unbraid.metrics import (
     ALIGNED,
     NEIGHBOURS,
@@ -20,8 +20,7 @@ from unbraid.metrics import (
     ssim,
 )
 from unbraid.models import CPVAE
-from unbraid.recipes.judging import Arrays, Named, Subject, _shown
-from unbraid.types import Batch
+from unbraid.recipes.judging import Arrays, Named, Subject, shown
 
 EMBEDDED, GENERATED = 1000, 8
 
@@ -84,14 +83,15 @@ def _parts(subject: Subject) -> Named:
     """The private part against the clean signal and the shared part against the background, where both are known."""
     data, model = subject.data, subject.model
     assert isinstance(model, CPVAE)
-    if not hasattr(data, "clean"):
+    if not isinstance(data, GrassyDigits):
         return []
     parts = [model.parts(batch) for batch in subject.batches(subject.index)]
     results: Named = []
-    for name, truth, amplitude in (("private_only", "clean", data.amplitude), ("shared_only", "background", 1.0)):
+    truths = {"private_only": "clean", "shared_only": "background"}
+    for name, truth, amplitude in (("private_only", data.clean, data.amplitude), ("shared_only", data.background, 1.0)):
         part = torch.cat([each[name] for each in parts]).numpy()
-        target = amplitude * getattr(data, truth)[subject.index]
-        what = f"{name.replace('_', ' ')} against {truth}"
+        target = amplitude * truth[subject.index]
+        what = f"{name.replace('_', ' ')} against {truths[name]}"
         for alignment in (RAW, ALIGNED):
             results += [(what, metric(part, target, amplitude, alignment)) for metric in (psnr, ssim)]
         results.append((what, pixel_correlation(part, target)))
@@ -118,10 +118,15 @@ def _truth(subject: Subject, codes, population) -> Named:
 
 
 def _shown_parts(subject: Subject) -> Arrays:
-    batch, model = _shown(subject), subject.model
-    assert isinstance(model, CPVAE) and batch.population is not None
+    index, model = shown(subject), subject.model
+    batch = subject.data.batch(index)
+    assert isinstance(model, CPVAE)
+    assert batch.population is not None
     arrays = {name: part.numpy() for name, part in model.parts(batch).items()}
     arrays |= {"transfer": model.transfer(batch.x).numpy(), "population": batch.population.numpy()}
+    if isinstance(subject.data, GrassyDigits):
+        arrays["clean"] = subject.data.amplitude * subject.data.clean[index]
+        arrays["background"] = subject.data.background[index]
     return arrays
 
 

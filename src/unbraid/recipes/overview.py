@@ -1,14 +1,23 @@
 """What runs there are and how far they came."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unbraid.runs import Run
+
+LOGGER = logging.getLogger("unbraid")
+HEADLINE = ("factor_vae", "clustering_ari", "canonical_correlation")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run at a glance; `headline` holds a few measured values by name."""
+    """One run at a glance; `headline` holds a few measured values by name, each a mean over populations."""
 
     path: Path
+    created: str
     model: str
     objective: str
     seed: int
@@ -19,7 +28,7 @@ class Row:
 
 
 def overview(folder: Path = Path("runs")) -> list[Row]:
-    """List every run in a folder or below it, oldest first; what is no run, or no readable one, is left out.
+    """List every run in a folder or below it, oldest first; one that cannot be read is left out, with a warning.
 
     Args:
         folder: where to look.
@@ -31,25 +40,33 @@ def overview(folder: Path = Path("runs")) -> list[Row]:
 
     if not folder.is_dir():
         raise ValueError(f"expected a folder with runs, got '{folder}', which is none; `unbraid train` makes runs")
-    found = []
+    rows = []
     for file in folder.rglob("run.json"):
-        try:
-            found.append(Run(file.parent))
-        except ValueError:
+        if file.parent.name.endswith(".tmp"):  # just being made, or left behind by a kill
             continue
-    return [_row(run) for run in sorted(found, key=lambda run: (run.record["created"], str(run.path)))]
+        try:
+            rows.append(_row(Run(file.parent)))
+        except (ValueError, OSError, LookupError, AttributeError, TypeError) as error:
+            LOGGER.warning("left out '%s', which is no readable run (%s: %s)", file.parent, type(error).__name__, error)
+    return sorted(rows, key=lambda row: (row.created, str(row.path)))
 
 
-def _row(run) -> Row:
+def _row(run: "Run") -> Row:
     record, status, evaluation = run.record, run.status, run.evaluation()
-    results = evaluation["results"] if evaluation else []
-    wanted = ("factor_vae", "ari", "squared_error")
-    headline: dict[str, float] = {}
-    for result in results:
-        if result["metric"] in wanted:
-            headline.setdefault(f"{result['metric']} {result['subject']}", result["value"])
-    arguments = record.get("arguments", {})
-    model = arguments.get("model", record["model"]["class"].rpartition(".")[2])
-    objective = record["objective"]["class"].rpartition(".")[2]
-    steps = record["training"]["steps"]
-    return Row(run.path, model, objective, record["seed"], status["status"], status["step"], steps, headline)
+    values: dict[str, list[float]] = {}
+    for result in evaluation["results"] if evaluation else []:
+        if result["metric"] in HEADLINE:
+            name = f"{result['metric']} {result['subject'].partition(',')[0]}"
+            values.setdefault(name, []).append(result["value"])
+    model = record.get("arguments", {}).get("model", record["model"]["class"].rpartition(".")[2])
+    return Row(
+        path=run.path,
+        created=record["created"],
+        model=model,
+        objective=record["objective"]["class"].rpartition(".")[2],
+        seed=record["seed"],
+        status=status["status"],
+        step=status["step"],
+        steps=record["training"]["steps"],
+        headline={name: sum(each) / len(each) for name, each in values.items()},
+    )

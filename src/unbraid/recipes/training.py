@@ -1,12 +1,12 @@
 """Recipes that train: plain typed arguments in, a run folder out."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
-    from unbraid.models import SequentialVAE
     from unbraid.runs import Run
 
 Pass = Literal["vae", "res-vae", "seq-vae", "sr-vae"]
@@ -21,6 +21,7 @@ def sprites(
     size: Literal[64, 32, 16] = 64,
     widths: tuple[int, ...] | None = None,
     features: int = 256,
+    centred: bool = True,
     training: Training = Training(),  # noqa: B008 (frozen)
 ) -> "Run":
     """Train SR-VAE, an ablation or beta-VAE on reconstructed dSprites (2D Shape); defaults are the paper's.
@@ -31,13 +32,21 @@ def sprites(
         beta: weight of the KL; 1 is the ELBO.
         latents: number of latents, and of passes if sequential.
         size: image side in pixels.
-        widths: channels of the stride-2 layers; default 32, 32, 64, 64 at 64 pixels and one layer less for each halving.
+        widths: channels of the stride-2 layers; default 32, 32, 64, 64 at 64 pixels, the first left out for a halving.
         features: width of the last encoder layer.
+        centred: start the decoder's bias where the untrained pass gives the data's mean brightness; without, training
+            at rates above 1e-4 may diverge or stand still.
         training: how to train.
     """
     arguments = _plain(locals(), "out", "training")
+    import numpy as np
+
     from unbraid.data import Sprites
+    from unbraid.likelihoods import Bernoulli
+    from unbraid.models import SequentialVAE
+    from unbraid.nets import ConvDecoder, ConvTrunk
     from unbraid.objectives import ELBO, BetaELBO
+    from unbraid.randomness import seeded
     from unbraid.training import train
 
     layers = {64: 4, 32: 3, 16: 2}[size]
@@ -45,21 +54,16 @@ def sprites(
     if len(used) != layers:
         raise ValueError(f"expected {layers} widths for images of {size} pixels, got {used}")
     data = Sprites(size)
-    built = _sequential(model, used, features, latents, training.seed)
+    index = np.random.default_rng(0).integers(0, len(data), 2000)
+    mean = float(data.batch(index).x.mean())
+    logit = math.log(mean / (1 - mean)) if centred else 0.0
+    offset = SequentialVAE.constant_for(logit, latents, *SWITCHES[model])
+    with seeded(training.seed):
+        networks = ConvTrunk(1, used, features), ConvDecoder(latents, 1, used, features, offset)
+        built = SequentialVAE(*networks, Bernoulli(), *SWITCHES[model])
     objective = ELBO() if beta == 1 else BetaELBO(beta)
     record = {"recipe": "sprites", "arguments": arguments, "notes": ["Data: reconstructed dSprites."]}
     return train(built, objective, data, out, training, validation=data, record=record)
-
-
-def _sequential(model: Pass, widths: tuple[int, ...], features: int, latents: int, seed: int) -> "SequentialVAE":
-    from unbraid.likelihoods import Bernoulli
-    from unbraid.models import SequentialVAE
-    from unbraid.nets import ConvDecoder, ConvTrunk
-    from unbraid.randomness import seeded
-
-    with seeded(seed):
-        trunk, decoder = ConvTrunk(1, widths, features), ConvDecoder(latents, 1, widths, features)
-        return SequentialVAE(trunk, decoder, Bernoulli(), *SWITCHES[model])
 
 
 def grassy(
@@ -165,11 +169,10 @@ def vectors(
     from unbraid.randomness import seeded
     from unbraid.training import train
 
-    counts = {"train": count, "validation": 1000, "test": 1000}
-    data, validation, test = (
-        TwoPopulationVectors(split, (n, n), 20, true_shared, true_private, nonlinear, seed=training.seed)
-        for split, n in counts.items()
-    )
+    sizes = (20, true_shared, true_private, nonlinear)
+    data = TwoPopulationVectors("train", (count, count), *sizes, seed=training.seed)
+    validation = TwoPopulationVectors("validation", (1000, 1000), *sizes, seed=training.seed)
+    test = TwoPopulationVectors("test", (1000, 1000), *sizes, seed=training.seed)
     size = data.features
     with seeded(training.seed):
         own = [MLPDecoder(private, size, widths if nonlinear else ()) for _ in data.populations]

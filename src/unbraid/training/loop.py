@@ -255,8 +255,8 @@ class Loop:
             self.optimizer.load_state_dict(state["optimizer"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(
-                f"expected a checkpoint of the run's own model in '{self.run.path}', got another's ({error}); "
-                "was a file copied from another run?"
+                f"expected a checkpoint of the run's own model in '{self.run.path}', got another's; "
+                "put the run's own checkpoint back, or delete the folder and train again"
             ) from error
         self.step, self.seconds = state["step"], state["seconds"]
         self.best, self.waited, self.stopped = state["best"], state["waited"], state["stopped"]

@@ -1,0 +1,174 @@
+"""What every public objective and schedule promises; a new one adds a line to OBJECTIVES or SCHEDULES."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import isabstract
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+import unbraid.objectives
+from unbraid.configuration import build, describe
+from unbraid.likelihoods import Gaussian
+from unbraid.models import CPVAE, Model
+from unbraid.nets import MLPDecoder, MLPTrunk
+from unbraid.objectives import ELBO, BetaELBO, Constant, CrossPopulation, Exponential, Objective, Schedule
+from unbraid.types import Batch, Progress, Terms
+
+PROGRESS = Progress(step=70, epoch=7)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An objective, its loss as its documentation states it, and the names that its terms have."""
+
+    objective: Objective
+    loss: Callable[[dict[str, Tensor]], Tensor | float]
+    populations: bool = False  # whether it needs a model with private heads
+
+    def names(self, blocks: set[str]) -> set[str]:
+        if self.populations:
+            return {"reconstruction", "kl/shared", "kl/other", "kl/private", "alpha"}
+        return {"reconstruction", *(f"kl/{name}" for name in blocks)}
+
+
+def divergence(parts: dict[str, Tensor]) -> Tensor | float:
+    return sum(value for name, value in parts.items() if name.startswith("kl/"))
+
+
+def cross(alpha: float) -> Callable[[dict[str, Tensor]], Tensor | float]:
+    return lambda parts: parts["reconstruction"] + parts["kl/shared"] + alpha * parts["kl/other"]
+
+
+OBJECTIVES = {
+    "ELBO": Case(ELBO(), lambda parts: parts["reconstruction"] + divergence(parts)),
+    "beta": Case(BetaELBO(), lambda parts: parts["reconstruction"] + 4 * divergence(parts)),
+    "beta 0": Case(BetaELBO(0), lambda parts: parts["reconstruction"]),
+    "MI": Case(CrossPopulation(), cross(1.0), populations=True),
+    "MI, alpha 3": Case(CrossPopulation(Constant(3)), cross(3.0), populations=True),
+    "MI, annealed": Case(CrossPopulation(Exponential()), cross(1.1**7), populations=True),
+}
+SCHEDULES = {"constant": Constant(2.5), "exponential": Exponential(), "falling": Exponential(0.9, 4.0, 2.0)}
+every = pytest.mark.parametrize("case", OBJECTIVES.values(), ids=OBJECTIVES)
+every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+
+
+def suited(model: Model) -> list[Case]:
+    """The objectives that make sense for a model: all but those that need private heads where there are none."""
+    return [case for case in OBJECTIVES.values() if model.populations or not case.populations]
+
+
+def terms(case: Case, model: Model, batch: Batch) -> Terms:
+    return case.objective(model(batch, torch.Generator().manual_seed(0)), batch, PROGRESS)
+
+
+def public(kind: type) -> set[type]:
+    members = (getattr(unbraid.objectives, name) for name in unbraid.objectives.__all__)
+    return {member for member in members if issubclass(member, kind) and not isabstract(member)}
+
+
+def test_every_public_member_is_in_this_suite():
+    assert {type(case.objective) for case in OBJECTIVES.values()} == public(Objective)
+    assert {type(schedule) for schedule in SCHEDULES.values()} == public(Schedule)
+
+
+def test_terms_are_named_finite_scalars(model: Model, batch: Batch):
+    for case in suited(model):
+        found = terms(case, model, batch)
+        assert set(found.parts) == case.names(set(model(batch).posteriors))
+        for name, value in found.named().items():
+            assert value.shape == (), (case, name)
+            assert value.isfinite(), (case, name)
+
+
+def test_loss_is_the_documented_combination(model: Model, batch: Batch):
+    for case in suited(model):
+        found = terms(case, model, batch)
+        torch.testing.assert_close(found.loss, torch.as_tensor(case.loss(found.parts)))
+
+
+def test_terms_are_averages_over_the_batch(model: Model, batch: Batch):
+    """A batch that is there twice has the same terms."""
+    model.eval()
+    population = None if batch.population is None else batch.population.repeat(2)
+    twice = Batch(batch.x.repeat(2, *[1] * (batch.x.ndim - 1)), population)
+    for case in suited(model):
+        one = case.objective(model(batch), batch, PROGRESS).named()
+        torch.testing.assert_close(case.objective(model(twice), twice, PROGRESS).named(), one, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_are_finite(model: Model, batch: Batch):
+    for case in suited(model):
+        model.zero_grad()
+        terms(case, model, batch).loss.backward()
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        assert gradients, case
+        assert all(gradient.isfinite().all() for gradient in gradients), case
+
+
+@every
+def test_description_rebuilds_the_objective(case: Case):
+    again = build(json.loads(json.dumps(describe(case.objective))))
+    assert type(again) is type(case.objective)
+    assert describe(again) == describe(case.objective)
+    assert repr(again) == repr(case.objective)
+    assert repr(again).startswith(type(again).__name__ + "(")
+    assert " at 0x" not in repr(again)
+
+
+def test_beta_of_one_is_the_elbo(model: Model, batch: Batch):
+    forward = model(batch)
+    torch.testing.assert_close(BetaELBO(1)(forward, batch, PROGRESS).named(), ELBO()(forward, batch, PROGRESS).named())
+
+
+def test_a_private_code_on_its_own_population_is_free(model: Model, batch: Batch):
+    if not model.populations:
+        with pytest.raises(ValueError, match=r"expected a model with private heads .*got.*use CPVAE"):
+            CrossPopulation()(model(batch), batch, PROGRESS)
+        return
+    found = CrossPopulation()(model(batch), batch, PROGRESS)
+    assert not found.parts["kl/private"].requires_grad
+    assert found.parts["alpha"] == 1.0
+
+
+def test_one_population_has_no_cross_term():
+    torch.manual_seed(0)
+    single = CPVAE(MLPTrunk(5), MLPDecoder(2, 5), [MLPDecoder(2, 5)], Gaussian(), ("only",))
+    batch = Batch(torch.rand(4, 5), torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"expected .* at least two populations.*got.*ELBO"):
+        CrossPopulation()(single(batch), batch, PROGRESS)
+
+
+@every_schedule
+@given(epoch=st.integers(0, 10**7), step=st.integers(0, 10**9))
+def test_schedules_are_positive_numbers_of_progress_alone(schedule: Schedule, epoch: int, step: int):
+    value = schedule(Progress(step, epoch))
+    assert 0 <= value < float("inf")
+    assert isinstance(value, float)
+    assert schedule(Progress(step, epoch)) == value == schedule(Progress(0, epoch))
+
+
+@every_schedule
+def test_description_rebuilds_the_schedule(schedule: Schedule):
+    again = build(json.loads(json.dumps(describe(schedule))))
+    assert repr(again) == repr(schedule)
+    assert [again(Progress(0, epoch)) for epoch in range(9)] == [schedule(Progress(0, epoch)) for epoch in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: BetaELBO(-1), "expected beta of at least 0, got -1; 1 is the ELBO"),
+        (lambda: BetaELBO(float("nan")), "expected beta of at least 0, got nan"),
+        (lambda: Exponential(rate=0), "expected rate, maximum and start above 0, got 0"),
+        (lambda: Exponential(maximum=-1), "expected rate, maximum and start above 0, got .*-1"),
+        (lambda: Exponential(start=0), "expected rate, maximum and start above 0, got .*0"),
+    ],
+)
+def test_wrong_weights_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
