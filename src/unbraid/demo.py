@@ -88,7 +88,8 @@ def summary(sr_vae: "Run", cpvae: "Run", vae: "Run") -> list[str]:
     for name, run, spaces in (("CPVAE", cpvae, ("private", "shared")), ("VAE", vae, ("z",))):
         value = _values(run)
         for space in spaces:
-            found = [v for (subject, metric), v in value.items() if metric == "clustering_ari" and subject.startswith(f"{space} ")]
+            scores = {subject: score for (subject, metric), score in value.items() if metric == "clustering_ari"}
+            found = [score for subject, score in scores.items() if subject.startswith(f"{space} ")]
             lines.append(f"  {name} {'whole' if space == 'z' else space} code {sum(found) / len(found):.3f}")
     return lines
 

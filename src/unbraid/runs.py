@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from unbraid.configuration import build
@@ -134,9 +134,10 @@ class Run:
 
     def save_weights(self, weights: dict[str, Tensor], name: str = "weights.safetensors") -> None:
         """Write weights whole or not at all."""
-        temporary = self.path / f"{name}.tmp"
-        save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, temporary)
-        temporary.replace(self.path / name)
+        # as bytes: save_file would make a file that only its owner may read
+        write_atomically(
+            self.path / name, save({key: value.detach().cpu().contiguous() for key, value in weights.items()})
+        )
 
     def load_weights(self, name: str = "weights.safetensors") -> dict[str, Tensor]:
         """The trained weights.

@@ -1,7 +1,9 @@
 """Small things to train: seconds of work, one of each kind that resuming has to get right."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -97,3 +99,9 @@ def vae() -> Callable[[], Task]:
 def cpvae() -> Callable[[], Task]:
     """Makes the quickest task with populations, every time with the same weights."""
     return fresh(table_task)
+
+
+@pytest.fixture
+def tasks() -> ModuleType:
+    """This module, which a process of its own can load from its file."""
+    return sys.modules[__name__]

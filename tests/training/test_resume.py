@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,15 +75,27 @@ def cut_off(make: Callable, out: Path, after: int, training: Training = SHORT) -
 def test_an_interrupted_run_resumes_to_the_same_weights(task: Callable, tmp_path: Path, after: int):
     run = cut_off(task, tmp_path / "cut", after)
     assert run.status["status"] == "interrupted"
-    assert run.status["step"] == after // 4 * 4
+    assert run.status["step"] == after
     done = resume(run.path, task().data, task().validation)
     assert done.status["status"] == "finished"
     assert_same(done, whole(task, tmp_path / "whole"))
 
 
+def test_early_stopping_goes_on_waiting_where_it_was(vae: Callable, tmp_path: Path):
+    patient = {"steps": 400, "patience": 3, "validate_every": 10, "log_every": 5, "batch_size": 41}
+    training = Training(**{**SHORT.__dict__, **patient, "learning_rate": 0.05})
+    one = whole(vae, tmp_path / "whole", training)
+    stopped, task = one.status["step"], vae()
+    assert stopped < 400
+    for before_the_end in (25, 4):  # the second time it had been waiting for two validations
+        run = cut_off(vae, tmp_path / str(before_the_end), stopped - before_the_end, training)
+        assert_same(resume(run.path, task.data, task.validation), one)
+        task = vae()
+
+
 def test_a_run_may_be_interrupted_again_and_again(cpvae: Callable, tmp_path: Path):
     run, task = cut_off(cpvae, tmp_path / "cut", 5), cpvae()
-    for more in (5, 6, 9):
+    for more in (1, 6, 9):
         data = interrupting(task.data, more)
         data.left = more
         with pytest.raises(KeyboardInterrupt):
@@ -105,7 +118,7 @@ def test_a_finished_run_is_returned_as_it_is(vae: Callable, tmp_path: Path):
 def test_the_checkpoint_before_the_last_is_kept_and_goes_on(task: Callable, tmp_path: Path):
     run, made = cut_off(task, tmp_path / "cut", 14), task()
     last, previous = (torch.load(run.path / name, weights_only=True) for name in FILES)
-    assert (last["step"], previous["step"]) == (12, 8)
+    assert (last["step"], previous["step"]) == (14, 13)
     (run.path / FILES[0]).write_bytes(b"damaged")
     with pytest.raises(ValueError, match=rf"expected a checkpoint in '.*{FILES[0]}'.*damaged.*delete it to go on from"):
         resume(run.path, made.data, made.validation)
@@ -125,9 +138,10 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_checkpoint_is_refused(vae: Callable, tmp_path: Path, damage: Callable):
-    run, task = cut_off(vae, tmp_path / "cut", 3), vae()
+    run, task = cut_off(vae, tmp_path / "cut", 0), vae()
     file = run.path / FILES[0]
     file.write_bytes(damage(file.read_bytes()))
+    run.log({"step": 1})
     metrics = run.metrics()
     with pytest.raises(ValueError, match=r"expected a checkpoint in .*the file is damaged.*it cannot be resumed"):
         resume(run.path, task.data, task.validation)
@@ -173,7 +187,7 @@ def test_data_in_memory_must_be_passed_again_and_be_the_same(vae: Callable, tmp_
 # killed for real
 
 SCRIPT = """
-import importlib.util, sys
+import importlib.util, json, sys
 import torch
 
 torch.set_num_threads(1)
@@ -186,10 +200,7 @@ from unbraid.settings import Training
 from unbraid.training import resume, train
 
 out, task = Path(sys.argv[3]), tasks.fresh(tasks.TASKS[sys.argv[4]])()
-training = Training(
-    steps=int(sys.argv[5]), patience=int(sys.argv[6]) or None, batch_size=8, learning_rate=3e-3, log_every=10,
-    validate_every=25, checkpoint_seconds=0, device="cpu",
-)
+training = Training(**json.loads(sys.argv[5]))
 if sys.argv[1] == "train":
     train(task.model, task.objective, task.data, out, training, task.validation)
 else:
@@ -227,37 +238,33 @@ def kill_after(step: int, out: Path, *command: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "steps", "patience"),
-    [
-        ("CPVAE with batch norm", 300, 0),
-        ("SR-VAE", 300, 0),
-        ("VAE of vectors", 4000, 5),
-    ],
+    ("name", "patience"),
+    [("CPVAE with batch norm", None), ("SR-VAE", None), ("VAE of vectors", 5)],
     ids=["CPVAE with batch norm", "SR-VAE", "early stopping"],
 )
-def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, name: str, steps: int, patience: int):
+def test_a_killed_run_resumes_to_the_same_weights(tasks: Any, tmp_path: Path, name: str, patience: int | None):
+    steps = 200 if patience is None else 2000
+    settings = {"steps": steps, "patience": patience, "batch_size": 8, "learning_rate": 1e-2, "device": "cpu"}
+    settings |= {"log_every": 10, "validate_every": 25, "checkpoint_seconds": 0.02}
+    one = whole(tasks.fresh(tasks.TASKS[name]), tmp_path / "whole", Training(**settings))
+    last = one.status["step"]
+    assert (last < steps) is (patience is not None)
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    tasks = str(Path(__file__).with_name("conftest.py"))
-    kind = (name, str(steps), str(patience))
-    finish(str(script), "train", tasks, str(tmp_path / "whole"), *kind)
-    one = Run(tmp_path / "whole")
-    last = one.status["step"]
-    assert last < steps or not patience
-    command = (str(script), "train", tasks, str(tmp_path / "killed"), *kind)
-    assert 0 < kill_after(last // 3, tmp_path / "killed", *command) < last
-    finish(str(script), "resume", tasks, str(tmp_path / "killed"), *kind)
+    rest = (tasks.__file__, str(tmp_path / "killed"), name, json.dumps(settings))
+    assert 0 < kill_after(last // 3, tmp_path / "killed", str(script), "train", *rest) < last
+    finish(str(script), "resume", *rest)
     assert_same(Run(tmp_path / "killed"), one)
 
 
 @pytest.mark.slow
 def test_a_killed_command_resumes_to_the_same_weights(tmp_path: Path):
     """The command line's own way, with data that the run folder itself rebuilds."""
-    options = {"steps": 400, "log_every": 10, "validate_every": 50, "checkpoint_seconds": 0, "device": "cpu"}
+    options = {"steps": 300, "log_every": 20, "validate_every": 100, "checkpoint_seconds": 0.02, "device": "cpu"}
     flags = [f"--training.{name}={value}" for name, value in options.items()]
     train_in = ["-m", "unbraid", "train", "vectors", "--count=500", *flags]
     finish(*train_in, str(tmp_path / "whole"))
-    assert 0 < kill_after(100, tmp_path / "killed", *train_in, str(tmp_path / "killed")) < 400
+    assert 0 < kill_after(100, tmp_path / "killed", *train_in, str(tmp_path / "killed")) < 300
     finish("-m", "unbraid", "resume", str(tmp_path / "killed"))
     one, two = Run(tmp_path / "whole"), Run(tmp_path / "killed")
     assert_same(one, two)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from unbraid.configuration import describe
@@ -18,6 +19,7 @@ from unbraid.settings import Training
 from unbraid.training.batches import Batches
 from unbraid.training.checks import check
 from unbraid.training.display import Display
+from unbraid.training.interruption import StopRequest
 from unbraid.training.validation import validation_bound
 from unbraid.types import Progress
 
@@ -131,11 +133,14 @@ class Loop:
         self.run.set_status("running", self.step, self.seconds)
         self.model.train()
         try:
-            with Display(self.run.path.name, self.step, self.training.steps) as display:
+            with StopRequest() as request, Display(self.run.path.name, self.step, self.training.steps) as display:
                 while self.step < self.training.steps and not self.stopped:
                     self.update()
                     self.seconds = time.monotonic() - began
                     self.follow_up(display)
+                    if request.wanted:
+                        self.save()
+                        raise KeyboardInterrupt
             self.finish()
         except KeyboardInterrupt:
             self.run.set_status("interrupted", self.saved_step, self.seconds, "stopped from outside")
@@ -173,11 +178,19 @@ class Loop:
             self.validate()
         if self.stopped and self.window:  # the last, shorter one
             self.log_window()
-        if not self.window and time.monotonic() - self.saved_at >= self.training.checkpoint_seconds:
+        if time.monotonic() - self.saved_at >= self.training.checkpoint_seconds:
             self.save()
 
     def log_window(self) -> dict[str, float]:
         """Log the means since the last time, after making sure that they are finite."""
+        names, table = self.checked_window()
+        means = dict(zip(names, table.mean(0).tolist(), strict=True))
+        self.write("train", means)
+        self.window.clear()
+        return means
+
+    def checked_window(self) -> tuple[list[str], Float[Tensor, "step term"]]:
+        """Names and values of the terms since the last logged line, all finite."""
         names = list(self.window[0])
         values = torch.stack([torch.stack([entry[name].to(self.device) for name in names]) for entry in self.window])
         table = values.double().cpu()
@@ -188,10 +201,7 @@ class Loop:
             wrong = [name for name, is_bad in zip(names, bad[row].tolist(), strict=True) if is_bad]
             # a term explains more than the loss that it is part of
             raise self.diverged(sorted(wrong, key=lambda name: name == "loss"), step)
-        means = dict(zip(names, table.mean(0).tolist(), strict=True))
-        self.write("train", means)
-        self.window.clear()
-        return means
+        return names, table
 
     def diverged(self, names: list[str], step: int) -> DivergedError:
         """The error that names what is not finite, when, and what can be gone back to."""
@@ -230,8 +240,11 @@ class Loop:
 
     def save(self) -> None:
         """Write a checkpoint."""
+        if self.window:
+            self.checked_window()
         self.check_weights()
         state = {
+            "window": self.window,
             "step": self.step,
             "seconds": self.seconds,
             "best": self.best,
@@ -260,7 +273,7 @@ class Loop:
             ) from error
         self.step, self.seconds = state["step"], state["seconds"]
         self.best, self.waited, self.stopped = state["best"], state["waited"], state["stopped"]
-        self.saved_step = self.step
+        self.window, self.saved_step = state["window"], self.step
 
     def finish(self) -> None:
         """Write the final weights: the best ones if training watched for them."""
