@@ -46,7 +46,7 @@ def main(demo: Path, out: Path) -> None:
     rows = {key: name for key, name in ROWS.items() if key in digits}
     parts = np.stack([digits[key] for key in rows])
     draw(right, tiled(parts), list(rows.values()), "CPVAE: never shown a digit without grass, or grass without a digit")
-    figure.savefig(out, dpi=110)
+    figure.savefig(out, dpi=110, bbox_inches="tight", pad_inches=0.05)
 
 
 def draw(axes, sheet: np.ndarray, names: list[str], title: str) -> None:

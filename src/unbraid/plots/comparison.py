@@ -16,6 +16,7 @@ class Score:
     """One metric's value for one run.
 
     metric: name with protocol, since the same name differs between codebases; interval: low and high end.
+    run: the line's name, such as the run and the code that was scored.
     chance, ceiling: what a random and a perfect code would score, if known.
     """
 
@@ -29,13 +30,14 @@ class Score:
 
 @styled
 def comparison(scores: Sequence[Score]) -> Figure:
-    """One panel a metric, one line a run: value and interval, with chance and ceiling marked where known."""
+    """One panel a metric, one line a run that has it: value and interval, chance and ceiling marked where known."""
     metrics = list(dict.fromkeys(score.metric for score in scores))
-    runs = list(dict.fromkeys(score.run for score in scores))
-    text = "Metrics by run" if len(runs) > 1 else "Metrics"
-    figure, axes = panels(text, [0.62 + 0.2 * len(runs)] * len(metrics), header=0.32)
-    for panel, metric in zip(axes, metrics, strict=True):
-        _draw(panel, [score for score in scores if score.metric == metric], runs)
+    grouped = [[score for score in scores if score.metric == metric] for metric in metrics]
+    lines = [list(dict.fromkeys(score.run for score in group)) for group in grouped]
+    text = "Main metrics"
+    figure, axes = panels(text, [0.62 + 0.2 * len(runs) for runs in lines], header=0.32)
+    for panel, metric, group, runs in zip(axes, metrics, grouped, lines, strict=True):
+        _draw(panel, group, runs)
         panel.set_title(wrap(metric, 4.6, size=10.0, lines=1), loc="left", x=0)
     legend(figure, _handles(scores), text)
     return figure
@@ -50,7 +52,7 @@ def _draw(panel: Axes, scores: Sequence[Score], runs: Sequence[str]) -> None:
             panel.plot(score.interval, (row, row), color=COLOURS[0], linewidth=2.5, alpha=0.5, solid_capstyle="butt")
         panel.plot([score.value], [row], "o", color=COLOURS[0], markersize=6)
     panel.set_ylim(len(runs) - 0.4, -0.6)
-    panel.set_yticks(range(len(runs)), [wrap(run, 1.3, lines=1) for run in runs] if len(runs) > 1 else [""])
+    panel.set_yticks(range(len(runs)), [wrap(run, 2.4, lines=1) for run in runs])
     panel.tick_params(axis="y", length=0)
     panel.spines["left"].set_visible(False)
     panel.grid(axis="x", color="#E5E5E5", linewidth=0.7)

@@ -97,10 +97,12 @@ def pictures(subject: Subject) -> Arrays:
 def shown(subject: Subject) -> Int[np.ndarray, " n"]:
     """The observations that figures show, grouped by population."""
     rng = np.random.default_rng([subject.seed, Purpose.EVALUATION, 1])
-    index = rng.choice(subject.index, min(SHOWN, len(subject.index)), replace=False)
-    population = subject.data.population
-    if population is not None:
-        index = index[np.argsort(population[index], kind="stable")]
+    groups = [subject.index]
+    if subject.data.population is not None:
+        of = subject.data.population[subject.index]
+        groups = [subject.index[of == k] for k in range(len(subject.data.populations))]
+    count = max(1, SHOWN // len(groups))
+    index = np.concatenate([rng.permutation(group)[:count] for group in groups])
     if isinstance(subject.data, FactorData):  # the first one is traversed: the middle of every factor
         index[0] = subject.data.index(np.array([subject.data.factor_sizes]) // 2)[0]
     return index

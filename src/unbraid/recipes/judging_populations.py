@@ -22,7 +22,7 @@ from unbraid.metrics import (
 from unbraid.models import CPVAE
 from unbraid.recipes.judging import Arrays, Named, Subject, shown
 
-EMBEDDED, GENERATED = 1000, 8
+EMBEDDED, GENERATED = 700, 8
 
 
 def judge_populations(subject: Subject) -> tuple[Named, Arrays]:
@@ -156,9 +156,17 @@ def _mixture(codes: Float[np.ndarray, "n private"], seed: int) -> torch.Tensor:
 
 
 def _embedding(subject: Subject, private, population, labels) -> Arrays:
-    """t-SNE of the first population's private codes."""
-    rows = np.flatnonzero(population == 0)[:EMBEDDED]
-    embedded = TSNE(random_state=subject.seed, init="pca", perplexity=min(30, len(rows) / 4)).fit_transform(
-        private[rows, 0]
-    )
-    return {"tsne_private": embedded, "tsne_population": population[rows], "tsne_labels": labels[rows]}
+    """t-SNE of the private codes of each population, by its own head."""
+    rows, embedded = [], []
+    for k in range(len(subject.data.populations)):
+        own = np.flatnonzero(population == k)[:EMBEDDED]
+        if len(own) < 5:  # too few for neighbours
+            continue
+        tsne = TSNE(random_state=subject.seed, init="pca", perplexity=min(30, len(own) / 4))
+        rows.append(own)
+        embedded.append(tsne.fit_transform(private[own, k]))
+    if not rows:
+        return {}
+    shown = np.concatenate(rows)
+    points = np.concatenate(embedded)
+    return {"tsne_private": points, "tsne_population": population[shown], "tsne_labels": labels[shown]}

@@ -62,10 +62,18 @@ def sections(runs: Sequence[Shown]) -> list[Section]:
 
 
 def compare(rows: Sequence[Row], runs: Sequence[Shown]) -> Picture | None:
-    """Every finite value of the table as a dot, or None if nothing was measured."""
+    """The finite values of the main metrics as dots, or None if there is none."""
     scores = [
-        plots.Score(row.title, run.label, cell.value, cell.interval, cell.chance, cell.ceiling)
+        plots.Score(
+            f"{row.metric} ({row.protocol})",
+            f"{run.label}: {row.subject}" if len(runs) > 1 else row.subject,
+            cell.value,
+            cell.interval,
+            cell.chance,
+            cell.ceiling,
+        )
         for row in rows
+        if row.main
         for run, cell in zip(runs, row.cells, strict=True)
         if cell is not None and cell.value is not None and np.isfinite(cell.value)
     ]

@@ -9,6 +9,14 @@ from typing import Any
 from unbraid.report.reading import Shown
 
 NOTHING = "–"
+# what the models claim; everything else is there to be looked up
+MAIN = (
+    "factor_vae",
+    "canonical_correlation",
+    "clustering_ari",
+    "population_leakage_balanced_accuracy",
+    "pixel_correlation",
+)
 ALWAYS_DIFFERENT = ("command", "created", "folder")
 
 
@@ -45,6 +53,11 @@ class Row:
     protocol: str
     how: str
     cells: list[Cell | None] = field(default_factory=list)
+
+    @property
+    def main(self) -> bool:
+        """Whether it is one of the few numbers that a page is opened for."""
+        return self.metric in MAIN
 
     @property
     def title(self) -> str:
