@@ -54,7 +54,7 @@ class CPVAE(Model):
         private_decoders: f_k, one a population, all with the same number of latents.
         likelihood: p(x | output).
         populations: their names, in the order of the data's population index.
-        combine: g.
+        combine: the combination g.
 
     Raises:
         ValueError: shapes or private latents differ, names repeat, or there is not one decoder a name.

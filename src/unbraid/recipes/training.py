@@ -116,12 +116,14 @@ def grassy(
 
 
 def _population(model, data, shared, private, variance, trunk_widths, decoder_widths, seed):
+    import numpy as np
+
     from unbraid.likelihoods import Gaussian
     from unbraid.models import CPVAE, SequentialVAE
     from unbraid.nets import NormTrunk, SkipDecoder
     from unbraid.randomness import seeded
 
-    shape, mean = data.shape, float(data.background.mean())
+    shape, mean = data.shape, float(data.batch(np.arange(min(len(data), 2000))).x.mean())
     with seeded(seed):
         trunk, likelihood = NormTrunk(shape, trunk_widths), Gaussian(variance, learned=True)
         if model == "vae":

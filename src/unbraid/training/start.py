@@ -1,0 +1,104 @@
+"""Where training begins: a new run, or an interrupted one."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from unbraid.configuration import describe
+from unbraid.data.contract import Data
+from unbraid.models.contract import Model
+from unbraid.objectives.contract import Objective
+from unbraid.runs import Run
+from unbraid.settings import Training
+from unbraid.training.checks import check
+from unbraid.training.loop import Loop
+
+
+def train(
+    model: Model,
+    objective: Objective,
+    data: Data,
+    out: Path | str,
+    training: Training | None = None,
+    validation: Data | None = None,
+    test: Data | None = None,
+    record: dict[str, object] | None = None,
+) -> Run:
+    """Train `model` in place from the weights it has, and keep everything in a new run folder `out`.
+
+    Build the model under `seeded(seed)` for initial weights that depend on the seed alone. Ctrl-C takes a
+    checkpoint and stops; `resume(out)` goes on from the last one exactly as if nothing had happened.
+
+    Args:
+        model, objective, data: what to train, what to minimise, on what.
+        out: the run folder, new or empty.
+        training: how; default `Training()`.
+        validation: held-out data for the un-annealed bound; needed for early stopping.
+        test: further held-out data, which training only records, for evaluation to find.
+        record: further plain values for `run.json` (a recipe's arguments, notes).
+
+    Raises:
+        ValueError: something does not fit (before any training), or `out` is not empty.
+        DivergedError: a loss term is not finite; the message names the term, the step and the last checkpoint.
+    """
+    training = training or Training()
+    check(model, objective, data, training.batch_size)
+    if validation is not None:
+        check(model, objective, validation, training.batch_size)
+    elif training.patience is not None:
+        raise ValueError("expected validation data for early stopping (patience), got none; pass validation=...")
+    loop = Loop(model, objective, data, validation, training)
+    parts = {"model": model, "objective": objective, "data": data, "validation": validation, "test": test}
+    described = {name: describe(part) for name, part in parts.items()}
+    loop.run = Run.create(out, {"seed": training.seed, **(record or {}), **described, "training": asdict(training)})
+    loop.save()  # so that even a run killed at once can be resumed
+    return loop()
+
+
+def resume(path: Path | str, data: Data | None = None, validation: Data | None = None) -> Run:
+    """Continue an interrupted run from its last checkpoint; a finished one is returned as it is.
+
+    On a CPU with the same number of threads the weights are those of the uninterrupted run, bit for bit.
+
+    Args:
+        path: the run folder.
+        data, validation: only for runs on data in memory: the same data again.
+
+    Raises:
+        ValueError: no run, a damaged checkpoint, or data that differ from the run's.
+    """
+    run = Run(path)
+    if run.status["status"] == "finished":
+        return run
+    training = _recorded_training(run)
+    same = same_data(run, "data", data)
+    assert same is not None
+    model, objective = run.rebuild("model"), run.rebuild("objective")
+    loop = Loop(model, objective, same, same_data(run, "validation", validation), training)
+    loop.run = run
+    state = run.load_checkpoint()
+    if state is None:
+        raise ValueError(f"expected a checkpoint in '{path}', got none; delete the folder and train again")
+    loop.load(state)
+    return loop()
+
+
+def same_data(run: Run, part: str, given: Data | None) -> Data | None:
+    """The run's data: rebuilt, or the `given` ones if they are what the run was trained on.
+
+    Raises:
+        ValueError: the given data differ, or none are given and the run's were in memory.
+    """
+    if given is None:
+        return run.rebuild(part)
+    if describe(given) != run.record[part]:
+        raise ValueError(f"expected the data the run was trained on ({run.record[part]}), got {describe(given)}")
+    return given
+
+
+def _recorded_training(run: Run) -> Training:
+    try:
+        return Training(**run.record["training"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"expected the training settings in '{run.path / 'run.json'}', but they are damaged: {error}"
+        ) from error
