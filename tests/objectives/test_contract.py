@@ -172,3 +172,9 @@ def test_description_rebuilds_the_schedule(schedule: Schedule):
 def test_wrong_weights_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("schedule", [lambda: Constant(-1.0), lambda: Exponential(rate=0.0)])
+def test_a_weight_that_rewards_divergence_is_refused(schedule):
+    with pytest.raises(ValueError, match="expected"):
+        schedule()

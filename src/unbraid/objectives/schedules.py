@@ -16,9 +16,15 @@ class Schedule(Configured, ABC):
 
 
 class Constant(Schedule):
-    """The same weight throughout."""
+    """The same weight throughout.
+
+    Raises:
+        ValueError: it is negative.
+    """
 
     def __init__(self, value: float = 1.0):
+        if not value >= 0:
+            raise ValueError(f"expected a weight of at least 0, got {value}; a negative one would reward divergence")
         self.value = value
 
     def __call__(self, progress: Progress) -> float:

@@ -16,7 +16,8 @@ def evaluate(run: Path, max_codes: int = 50_000, seed: int = 0, data: "Data | No
 
     Args:
         run: run folder.
-        max_codes: largest number of observations to encode; a larger grid of factors is thinned evenly and stated.
+        max_codes: largest number of observations to encode; a larger grid of factors is thinned evenly, as the result
+            states. At most 2,000 held-out observations are used in any case.
         seed: of everything random in the evaluation.
         data: observations to score instead (needed for a run on data in memory).
 

@@ -37,7 +37,7 @@ class Subject:
         self.model.load_state_dict(self.run.load_weights())
         self.model.eval()
         rng = np.random.default_rng([self.seed, Purpose.EVALUATION])
-        self.index = np.sort(rng.permutation(len(self.data))[:HELD_OUT])
+        self.index = np.sort(rng.permutation(len(self.data))[: min(HELD_OUT, self.max_codes)])
 
     def generator(self) -> torch.Generator:
         """Noise that depends on the seed alone."""

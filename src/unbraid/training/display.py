@@ -5,6 +5,7 @@ import sys
 import time
 from types import TracebackType
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 LOGGER = logging.getLogger("unbraid")
@@ -23,6 +24,7 @@ class Display:
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            console=Console(stderr=True),  # standard output is for results
             disable=not sys.stderr.isatty(),
         )
         self.task = self.bar.add_task(name, total=steps, completed=start, note="")
