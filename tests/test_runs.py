@@ -87,12 +87,33 @@ def test_a_checkpoint_cuts_the_metrics_back_to_its_step(tmp_path: Path):
     state = run.load_checkpoint()
     assert state is not None
     assert torch.equal(state["weights"], torch.arange(3.0))
+    assert len(run.metrics()) == 2  # nothing is cut before the checkpoint is accepted
+    run.cut_metrics(state["metrics_bytes"])
     assert run.metrics() == [{"step": 1}]
+    run.cut_metrics(state["metrics_bytes"] - 3)  # never half a line
+    assert run.metrics() == []
+    run.log({"step": 1})
     run.save_checkpoint({"step": 2})
     assert torch.load(run.path / "checkpoint.previous.pt", weights_only=True)["step"] == 1
     (run.path / "metrics.jsonl").write_text("")  # lost, as by a full disk: nothing is made up in its place
-    run.load_checkpoint()
+    run.cut_metrics(state["metrics_bytes"])
     assert (run.path / "metrics.jsonl").read_bytes() == b""
+
+
+def test_one_process_at_a_time(tmp_path: Path):
+    run = made(tmp_path)
+    with run.locked(), pytest.raises(ValueError, match="another process"), Run(run.path).locked():
+        pass
+    with run.locked():  # free again
+        pass
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"status": "running"}'])
+def test_a_damaged_status_is_said_to_be_damaged(tmp_path: Path, content):
+    run = made(tmp_path)
+    (run.path / "status.json").write_text(content)
+    with pytest.raises(ValueError, match="damaged"):
+        _ = run.status
 
 
 class Unwritable:

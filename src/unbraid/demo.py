@@ -3,8 +3,9 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from unbraid.recipes import evaluate, grassy, resume, sprites
 from unbraid.report import report
@@ -37,19 +38,18 @@ def demo(out: Path = Path("build/demo"), scale: Literal["full", "smoke"] = "full
     sprite_steps, digit_steps, images, codes = SCALES[scale]
     slow = Training(sprite_steps, learning_rate=1e-3, seed=seed, validate_every=200)
     fast = Training(digit_steps, batch_size=32, learning_rate=2e-3, seed=seed, validate_every=500)
-    small = {"shared": 8, "private": 8, "count": images, "amplitude": 0.5}
-    widths = {"trunk_widths": (16, 32, 64), "decoder_widths": (32, 16)}
-    plans: dict[str, Callable[[Path], Run]] = {
-        "sr-vae": lambda path: sprites(
-            path, "sr-vae", latents=6, size=32, widths=(16, 32, 64), features=128, training=slow
-        ),
-        "cpvae": lambda path: grassy(path, "cpvae", rate=1.05, **small, **widths, training=fast),
-        "vae": lambda path: grassy(path, "vae", **small, **widths, training=fast),
+    digits = {"shared": 8, "private": 8, "count": images, "amplitude": 0.5}
+    digits |= {"trunk_widths": (16, 32, 64), "decoder_widths": (32, 16), "training": fast}
+    shapes = {"latents": 6, "size": 32, "widths": (16, 32, 64), "features": 128, "training": slow}
+    plans: dict[str, tuple[Callable[..., Run], dict[str, Any]]] = {
+        "sr-vae": (sprites, {"model": "sr-vae", **shapes}),
+        "cpvae": (grassy, {"model": "cpvae", "rate": 1.05, **digits}),
+        "vae": (grassy, {"model": "vae", **digits}),
     }
     runs = []
-    for number, (name, plan) in enumerate(plans.items(), start=1):
+    for number, (name, (recipe, options)) in enumerate(plans.items(), start=1):
         LOGGER.info("%d of %d: %s", number, len(plans), name)
-        runs.append(_finished(out / name, plan, seed, scale))
+        runs.append(_finished(out / name, recipe, options))
         if runs[-1].evaluation() is None:
             LOGGER.info("%d of %d: judging %s", number, len(plans), name)
             evaluate(out / name, max_codes=codes, seed=seed)
@@ -60,18 +60,22 @@ def demo(out: Path = Path("build/demo"), scale: Literal["full", "smoke"] = "full
     return page.resolve()
 
 
-def _finished(path: Path, plan: "Callable[[Path], Run]", seed: int, scale: str) -> "Run":
+def _finished(path: Path, recipe: "Callable[..., Run]", options: dict[str, Any]) -> "Run":
     """The finished run at `path`: as it is, resumed, or made."""
+    from unbraid.configuration import describe
     from unbraid.runs import Run
 
     if not (path / "run.json").is_file():
-        return plan(path)
+        return recipe(path, **options)
     run = Run(path)
-    steps = SCALES[scale][0 if path.name == "sr-vae" else 1]
-    if run.record["seed"] != seed or run.record["training"]["steps"] != steps:
+    wanted = {name: describe(value) for name, value in options.items() if name != "training"}
+    wanted |= asdict(options["training"])
+    found = {**run.record.get("arguments", {}), **run.record["training"]}
+    differing = {name: found.get(name) for name, value in wanted.items() if found.get(name) != value}
+    if differing:
         raise ValueError(
-            f"expected runs of seed {seed} and scale {scale} in '{path.parent}', got seed {run.record['seed']} and "
-            f"{run.record['training']['steps']} steps; choose another folder"
+            f"expected '{path}' to be a run with { ({name: wanted[name] for name in differing}) }, got {differing}; "
+            "choose another folder, or delete this one"
         )
     return resume(path)
 

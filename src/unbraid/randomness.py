@@ -27,5 +27,5 @@ def derived_seed(*key: int) -> int:
 def seeded(seed: int) -> Iterator[None]:
     """Initial weights of networks built inside depend on `seed` alone; the global state is as before afterwards."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(seed, Purpose.WEIGHTS))
+        torch.default_generator.manual_seed(derived_seed(seed, Purpose.WEIGHTS))  # of the CPU, where networks are made
         yield

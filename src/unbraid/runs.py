@@ -6,6 +6,8 @@ import platform
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,12 @@ from torch import Tensor
 
 from unbraid.configuration import build
 
-__all__ = ["FORMAT", "Run", "write_atomically"]
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
+
+__all__ = ["FORMAT", "Run", "machine", "versions", "write_atomically"]
 
 FORMAT = 1
 
@@ -54,8 +61,8 @@ class Run:
             )
 
     @classmethod
-    def create(cls, path: Path | str, record: dict[str, Any]) -> "Run":
-        """A new run folder, made complete or not at all.
+    def create(cls, path: Path | str, record: dict[str, Any], prepare: "Callable[[Run], None] | None" = None) -> "Run":
+        """A new run folder, made complete or not at all; `prepare` may put more into it before it appears.
 
         Raises:
             ValueError: something is already there.
@@ -73,14 +80,16 @@ class Run:
             "name": path.name,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             **record,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-            "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
+            "versions": versions(),
+            "machine": machine(),
         }
         new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
         try:
             new.chmod(0o755)
             (new / "run.json").write_text(json.dumps(full, indent=1) + "\n")
             cls(new).set_status("created", 0, 0.0)
+            if prepare is not None:
+                prepare(cls(new))
             new.rename(path)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
@@ -111,8 +120,9 @@ class Run:
         """
         file = self.path / "status.json"
         try:
-            return json.loads(file.read_text())
-        except (OSError, ValueError) as error:
+            status = json.loads(file.read_text())
+            return {name: status[name] for name in ("status", "step", "seconds", "message")}
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"expected the run's status as JSON in '{file}', but it is damaged: {error}") from error
 
     def set_status(self, state: str, step: int, seconds: float, message: str = "") -> None:
@@ -170,7 +180,7 @@ class Run:
         temporary.replace(file)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None if there is none; cuts the metrics back to it.
+        """The last checkpoint, or None if there is none; `metrics_bytes` says how long the metrics were then.
 
         Raises:
             ValueError: the checkpoint is damaged.
@@ -187,15 +197,33 @@ class Run:
             raise ValueError(f"expected a checkpoint in '{file}', but the file is damaged; {hint}") from error
         if not expected:
             raise ValueError(f"expected a checkpoint of format {FORMAT}, got {state['format']} in '{file}'")
-        self._cut_metrics(state["metrics_bytes"])
         return state
 
-    def _cut_metrics(self, size: int) -> None:
-        # lines logged after the checkpoint are logged again by the resumed run
+    def cut_metrics(self, size: int) -> None:
+        """Leave out what was logged after a checkpoint, since a resumed run logs it again; never half a line."""
         file = self.path / "metrics.jsonl"
         if file.is_file():
-            with file.open("r+b") as handle:
-                handle.truncate(min(size, file.stat().st_size))
+            kept = file.read_bytes()[:size]
+            write_atomically(file, kept[: kept.rfind(b"\n") + 1])
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for one process; released when the process ends, however it does.
+
+        Raises:
+            ValueError: another process holds it.
+        """
+        with (self.path / "lock").open("w") as handle:
+            if fcntl is not None:  # not on Windows
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise ValueError(
+                        f"expected '{self.path}' to be free, but another process is training it; "
+                        "wait for it, or stop it"
+                    ) from error
+            yield
+        (self.path / "lock").unlink(missing_ok=True)
 
     # what was measured
 
@@ -214,8 +242,21 @@ class Run:
         return json.loads(file.read_text()) if file.is_file() else None
 
 
+def versions() -> dict[str, str]:
+    """Versions that decide what a run computes."""
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+
+
+def machine() -> str:
+    """Kind of machine, and threads, over which sums are split."""
+    return f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
+
+
 def write_atomically(file: Path, content: bytes) -> None:
     """Replace `file` by `content`, whole or not at all."""
     temporary = file.with_name(file.name + ".tmp")
-    temporary.write_bytes(content)
+    with temporary.open("wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())  # else a power cut may leave the new name with nothing in it
     temporary.replace(file)

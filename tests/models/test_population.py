@@ -99,6 +99,12 @@ def test_every_sample_is_decoded_by_its_own_population():
         torch.testing.assert_close(forward.output[row : row + 1], expected)
 
 
+def test_one_decoder_for_two_populations_is_refused():
+    decoder = MLPDecoder(2, 7)
+    with pytest.raises(ValueError, match="copy it"):
+        CPVAE(MLPTrunk(7), MLPDecoder(3, 7), [decoder, decoder], Gaussian(), ("a", "b"))
+
+
 def test_one_trunk_pass_serves_all_heads():
     model, calls = small(), []
     model.trunk.register_forward_hook(lambda *_: calls.append(1))

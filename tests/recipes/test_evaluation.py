@@ -103,6 +103,32 @@ def test_a_run_on_data_in_memory_is_judged_on_data_that_are_passed(tmp_path: Pat
     assert ("shared code", "population_leakage_accuracy") in found(evaluate(path, data=data))
     with pytest.raises(ValueError, match="expected data of shape"):
         evaluate(path, data=Arrays(np.ones((4, 6))))
+    with pytest.raises(ValueError, match="expected the run's populations"):
+        evaluate(path, data=Arrays(data.x, np.repeat(["b", "c"], 30)))
+
+
+def test_what_a_metric_refuses_is_left_out_with_its_reason(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    names, labels = np.repeat(["a", "b"], (57, 3)), np.zeros(60, dtype=np.int64)
+    data = Arrays(rng.standard_normal((60, 5)).astype(np.float32), names, labels=labels)
+    with seeded(0):
+        own = [MLPDecoder(2, 5, (8,)) for _ in range(2)]
+        model = CPVAE(MLPTrunk(5, (8,)), MLPDecoder(2, 5, (8,)), own, Gaussian(1.0, True), data.populations)
+    run = evaluate(train(model, CrossPopulation(), data, tmp_path / "run", QUICK).path, data=data)
+    evaluation = run.evaluation()
+    assert evaluation is not None
+    assert {each["subject"] for each in evaluation["left_out"]} >= {"shared code", "shared code, a"}
+    assert evaluation["judged_on"]["part"] == "passed"
+    assert ("model", "negative_elbo") in found(run)
+
+
+def test_active_units_do_not_count_the_noise_of_a_sequential_pass(tmp_path: Path):
+    """Of copies of one observation no code dimension varies, however much its posterior is sampled on the way."""
+    data = Arrays(np.full((50, 6), 0.3, dtype=np.float32))
+    with seeded(0):
+        model = SequentialVAE(MLPTrunk(6, (8,)), MLPDecoder(4, 6, (8,)), Bernoulli())
+    run = evaluate(train(model, ELBO(), data, tmp_path / "run", QUICK).path, data=data)
+    assert next(each["value"] for each in measured(run) if each["metric"] == "active_units") == 0
 
 
 def test_the_same_evaluation_twice_gives_the_same_numbers(tmp_path: Path):

@@ -75,6 +75,8 @@ class CPVAE(Model):
             raise ValueError(
                 f"expected one private decoder for each of the distinct names {tuple(populations)}, got {len(decoders)}"
             )
+        if len({id(decoder) for decoder in (shared_decoder, *decoders)}) < 1 + len(decoders):
+            raise ValueError("expected a decoder of its own for each population, got one object several times; copy it")
         check_shapes(trunk, shared_decoder, *decoders)
         if len({decoder.latents for decoder in decoders}) > 1:
             raise ValueError(

@@ -52,7 +52,7 @@ def _draw(panel: Axes, scores: Sequence[Score], runs: Sequence[str]) -> None:
             panel.plot(score.interval, (row, row), color=COLOURS[0], linewidth=2.5, alpha=0.5, solid_capstyle="butt")
         panel.plot([score.value], [row], "o", color=COLOURS[0], markersize=6)
     panel.set_ylim(len(runs) - 0.4, -0.6)
-    panel.set_yticks(range(len(runs)), [wrap(run, 2.4, lines=1) for run in runs])
+    panel.set_yticks(range(len(runs)), [wrap(run, 3.2, lines=1) for run in runs])
     panel.tick_params(axis="y", length=0)
     panel.spines["left"].set_visible(False)
     panel.grid(axis="x", color="#E5E5E5", linewidth=0.7)

@@ -15,8 +15,8 @@ from unbraid.plots.style import COLOURS, legend, panels, styled, wrap
 LARGEST_POINTS = 300
 # a term that falls this far is unreadable on a linear axis
 LOG_RATIO = 20
-PLAIN_NAMES = {"loss": "Loss", "reconstruction": "Reconstruction", "elbo": "ELBO"}
-IN_NATS = ("loss", "reconstruction", "elbo", "kl")
+PLAIN_NAMES = {"loss": "Loss", "reconstruction": "Reconstruction", "bound": "Bound", "negative_elbo": "Negative ELBO"}
+IN_NATS = ("loss", "reconstruction", "bound", "negative_elbo", "kl")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unbraid.plots.style import COLOURS, MARKERS, PALE, WIDTH, panels, styled, wrap
+from unbraid.plots.style import COLOURS, MARKERS, WIDTH, panels, styled, wrap
 
 # beyond this many points a drawing is larger than its picture
 LARGEST_DRAWING = 2000
@@ -23,8 +23,8 @@ def embedding(
 ) -> Figure:
     """Private codes in two dimensions (t-SNE), marked by label, one panel a population.
 
-    population: index into `names`; the other populations stand pale behind each panel. Each label is written at the
-    median of its points, since no ten colours are told apart by everyone.
+    population: index into `names`; every population is embedded by its own private code, so panels share no axes. Each
+    label is written at the median of its points, since no ten colours are told apart by everyone.
     """
     shown = np.zeros(len(points), dtype=np.int64) if population is None else population
     present = np.unique(shown)
@@ -33,7 +33,6 @@ def embedding(
     figure, axes = panels("Private codes by label (t-SNE)", [height] * -(-len(present) // columns), columns)
     for panel, one in zip(axes, present, strict=False):
         own = shown == one
-        _scatter(panel, points[~own], PALE, ".", 4.0)
         for label in np.unique(labels[own]):
             chosen = points[own & (labels == label)]
             index = int(np.flatnonzero(np.unique(labels) == label)[0])
@@ -41,7 +40,7 @@ def embedding(
             _name(panel, chosen, str(label))
         panel.set(xticks=[], yticks=[], title=wrap(names[int(one)], WIDTH / columns, lines=1) if len(names) else "")
         panel.spines[:].set_visible(True)
-        _frame(panel, points)
+        _frame(panel, points[own])
     for panel in axes[len(present) :]:
         panel.set_visible(False)
     return figure

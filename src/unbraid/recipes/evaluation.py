@@ -26,6 +26,7 @@ def evaluate(run: Path, max_codes: int = 50_000, seed: int = 0, data: "Data | No
     """
     import torch
 
+    from unbraid.configuration import describe
     from unbraid.data import FactorData
     from unbraid.recipes.judging import Subject, general, pictures
     from unbraid.recipes.judging_factors import judge_factors
@@ -34,24 +35,29 @@ def evaluate(run: Path, max_codes: int = 50_000, seed: int = 0, data: "Data | No
 
     began = time.monotonic()
     opened = Run(run)
-    subject = Subject(opened, data or _held_out(opened), max_codes, seed)
+    part, judged = ("passed", data) if data is not None else _held_out(opened)
+    subject = Subject(opened, judged, max_codes, seed)
+    populations = len(judged.populations) > 1
     with torch.no_grad():
-        results, arrays = general(subject)
-        arrays |= pictures(subject)
-        judges = [judge_factors] if isinstance(subject.data, FactorData) else []
-        judges += [judge_populations] if len(subject.data.populations) > 1 else []
-        for judge in judges:
-            more, more_arrays = judge(subject)
-            results, arrays = results + more, arrays | more_arrays
-    plain = [{**result.to_dict(), "subject": name} for name, result in results]
-    kind = "population" if len(subject.data.populations) > 1 else "sequential"
-    seconds = round(time.monotonic() - began, 1)
-    opened.save_evaluation({"results": plain, "seconds": seconds, "kind": kind}, arrays)
+        arrays = general(subject) | pictures(subject)
+        if isinstance(judged, FactorData):
+            arrays |= judge_factors(subject)
+        if populations:
+            arrays |= judge_populations(subject)
+    outcome = {
+        "results": [{**result.to_dict(), "subject": name} for name, result in subject.results],
+        "left_out": [{"subject": name, "reason": reason} for name, reason in subject.left_out],
+        "judged_on": {"part": part, "data": describe(judged), "observations": len(subject.index)},
+        "seed": seed,
+        "seconds": round(time.monotonic() - began, 1),
+        "kind": "population" if populations else "sequential",
+    }
+    opened.save_evaluation(outcome, arrays)
     return opened
 
 
-def _held_out(run: "Run") -> "Data":
+def _held_out(run: "Run") -> "tuple[str, Data]":
     for part in ("test", "validation", "data"):
         if run.record.get(part) is not None:
-            return run.rebuild(part)
+            return part, run.rebuild(part)
     raise ValueError(f"expected data in the description of '{run.path}', got none; pass data=...")

@@ -1,6 +1,8 @@
 """What every model is judged by, whatever its data: reconstruction, divergence, active latents."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,9 +13,8 @@ from unbraid.metrics import Result, active_units, kl_per_latent, negative_log_li
 from unbraid.models import Model, SequentialVAE
 from unbraid.randomness import Purpose, derived_seed
 from unbraid.runs import Run
-from unbraid.types import Batch
+from unbraid.types import Batch, Forward
 
-Named = list[tuple[str, Result]]
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 CHUNK, HELD_OUT, SHOWN = 256, 2000, 12
 TRAVERSED = np.linspace(-2.5, 2.5, 9).astype(np.float32)
@@ -29,15 +30,37 @@ class Subject:
     seed: int
     model: Model = field(init=False)
     index: Int[np.ndarray, " n"] = field(init=False)
+    results: list[tuple[str, Result]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.model = self.run.rebuild("model")
         if tuple(self.data.shape) != tuple(self.model.shape):
             raise ValueError(f"expected data of shape {self.model.shape}, as the run's, got {self.data.shape}")
-        self.model.load_state_dict(self.run.load_weights())
+        if self.model.populations and tuple(self.data.populations) != tuple(self.model.populations):
+            raise ValueError(
+                f"expected the run's populations {self.model.populations} in this order, got {self.data.populations}; "
+                "name all of them (Arrays(..., populations=...)), or leave out the others"
+            )
+        try:
+            self.model.load_state_dict(self.run.load_weights())
+        except RuntimeError as error:
+            raise ValueError(
+                f"expected weights of the run's own model in '{self.run.path}', got others ({error}); "
+                "was a file copied from another run?"
+            ) from error
         self.model.eval()
         rng = np.random.default_rng([self.seed, Purpose.EVALUATION])
         self.index = np.sort(rng.permutation(len(self.data))[: min(HELD_OUT, self.max_codes)])
+
+    def judge(self, what: str, metric: Callable[[], Result | dict[str, Result]]) -> None:
+        """Measure; what a metric refuses (too few samples, one class only) is left out with its reason."""
+        try:
+            found = metric()
+        except ValueError as error:
+            self.left_out.append((what, str(error)))
+            return
+        self.results += [(what, each) for each in ([found] if isinstance(found, Result) else found.values())]
 
     def generator(self) -> torch.Generator:
         """Noise that depends on the seed alone."""
@@ -53,33 +76,46 @@ class Subject:
         return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
 
 
-def general(subject: Subject) -> tuple[Named, Arrays]:
-    """Reconstruction of the observations and divergence of the posterior, on held-out observations."""
+def general(subject: Subject) -> Arrays:
+    """Reconstruction of the observations, divergence of the posterior and latents in use."""
     model, generator = subject.model, subject.generator()
     batches = subject.batches(subject.index)
-    forwards = [model(batch, generator) for batch in batches]
+    sampled, clean = [model(batch, generator) for batch in batches], [model(batch) for batch in batches]
     x = torch.cat([batch.x for batch in batches]).numpy()
-    shown = torch.cat([model.likelihood.mean(model(batch).output) for batch in batches]).numpy()
-    likelihood = type(model.likelihood).__name__
-    log_likelihood = torch.cat([forward.log_likelihood for forward in forwards]).numpy()
+    shown = torch.cat([model.likelihood.mean(forward.output) for forward in clean]).numpy()
     what = "reconstruction" if model.defines_density else "output with the skip"
-    results: Named = [
-        (what, squared_error(x, shown)),
-        (what, negative_log_likelihood(log_likelihood, likelihood)),
-    ]
-    arrays: Arrays = {}
-    for name in forwards[0].posteriors:
-        kl = torch.cat([forward.posteriors[name].kl() for forward in forwards]).numpy()
-        means = torch.cat([forward.posteriors[name].mean for forward in forwards]).numpy()
-        results += [(f"{name} block", kl_per_latent(kl)), (f"{name} block", active_units(means))]
-        arrays["kl_per_latent" if name == "z" else f"kl_{name}"] = kl.mean(0)
-        if name == "private" and subject.data.population is not None:
-            of = subject.data.population[subject.index]
-            arrays["kl_private"] = np.stack([kl[of == k].mean(0) for k in range(len(subject.data.populations))])
+    subject.judge(what, lambda: squared_error(x, shown))
+    arrays = _likelihoods(subject, sampled, what)
+    for name in sampled[0].posteriors:
+        # without noise: in a sequential pass the noise of earlier latents moves the means of later ones
+        means = torch.cat([forward.posteriors[name].mean for forward in clean]).numpy()
+        subject.judge(f"{name} block", partial(active_units, means))
     if isinstance(model, SequentialVAE) and model.skip:
         alone = np.concatenate([_decoder_only(model, batch) for batch in batches])
-        results.append(("decoder alone, without the skip", squared_error(x, alone)))
-    return results, arrays
+        subject.judge("decoder alone, without the skip", lambda: squared_error(x, alone))
+    return arrays
+
+
+def _likelihoods(subject: Subject, sampled: list[Forward], what: str) -> Arrays:
+    """Log-likelihood, KL of every block, and their sum where it is a bound; one posterior sample an observation."""
+    model, population = subject.model, subject.data.population
+    likelihood = type(model.likelihood).__name__
+    fit = torch.cat([forward.log_likelihood for forward in sampled]).numpy()
+    subject.judge(what, lambda: negative_log_likelihood(fit, likelihood))
+    arrays: Arrays = {}
+    total = np.zeros_like(fit)
+    for name in sampled[0].posteriors:
+        kl = torch.cat([forward.posteriors[name].kl() for forward in sampled]).numpy()
+        total += kl.sum(1)
+        subject.judge(f"{name} block", partial(kl_per_latent, kl))
+        arrays["kl_per_latent" if name == "z" else f"kl_{name}"] = kl.mean(0)
+        if name == "private" and population is not None:
+            of = population[subject.index]
+            arrays["kl_private"] = np.stack([kl[of == k].mean(0) for k in range(len(subject.data.populations))])
+    if model.defines_density:
+        bound = partial(negative_log_likelihood, fit - total, likelihood)
+        subject.judge("model", lambda: replace(bound(), metric="negative_elbo", protocol="one posterior sample"))
+    return arrays
 
 
 def pictures(subject: Subject) -> Arrays:

@@ -5,29 +5,28 @@ from jaxtyping import Int
 
 from unbraid.data import FactorData
 from unbraid.metrics import factor_vae, grid_codes
-from unbraid.recipes.judging import Arrays, Named, Subject
+from unbraid.randomness import Purpose
+from unbraid.recipes.judging import Arrays, Subject
 
 KEPT = 5000  # codes kept for figures
 
 
-def judge_factors(subject: Subject) -> tuple[Named, Arrays]:
-    """The FactorVAE metric on a grid encoded once, and codes beside factors.
-
-    Raises:
-        ValueError: the model has no block of latents that one code could be made of.
-    """
+def judge_factors(subject: Subject) -> Arrays:
+    """The FactorVAE metric on a grid encoded once, and codes beside factors; for models with one block of latents."""
     data = subject.data
     assert isinstance(data, FactorData)
     values = thinned(data.factor_sizes, subject.max_codes)
     sizes = tuple(len(value) for value in values)
     grid = np.stack(np.meshgrid(*values, indexing="ij"), -1).reshape(-1, len(sizes))
-    codes = subject.codes(data.index(grid))["z"]
-    result = factor_vae(grid_codes(codes, sizes), sizes, seed=subject.seed)
-    object.__setattr__(result, "parameters", {**result.parameters, "grid": list(sizes)})
-    rng = np.random.default_rng([subject.seed, 2])
+    blocks = subject.codes(data.index(grid))
+    if "z" not in blocks:
+        subject.left_out.append(("factors", f"expected one block of latents, got {sorted(blocks)}"))
+        return {}
+    codes = blocks["z"]
+    subject.judge("z block", lambda: factor_vae(grid_codes(codes, sizes), sizes, seed=subject.seed))
+    rng = np.random.default_rng([subject.seed, Purpose.EVALUATION, 2])
     kept = rng.choice(len(grid), min(KEPT, len(grid)), replace=False)
-    arrays: Arrays = {"codes": codes[kept], "factors": grid[kept], "factor_names": np.array(data.factor_names)}
-    return [("z block", result)], arrays
+    return {"codes": codes[kept], "factors": grid[kept], "factor_names": np.array(data.factor_names)}
 
 
 def thinned(sizes: tuple[int, ...], limit: int) -> list[Int[np.ndarray, " value"]]:

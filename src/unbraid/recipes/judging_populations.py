@@ -1,5 +1,8 @@
 """Judging the split into shared and private: clusters, leakage, and parts against the truth where it is known."""
 
+from functools import partial
+from itertools import product
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -9,6 +12,7 @@ from sklearn.mixture import GaussianMixture
 from unbraid.data import GrassyDigits, TwoPopulationVectors
 from unbraid.metrics import (
     ALIGNED,
+    LOGISTIC,
     NEIGHBOURS,
     RAW,
     canonical_correlation,
@@ -20,22 +24,21 @@ from unbraid.metrics import (
     ssim,
 )
 from unbraid.models import CPVAE
-from unbraid.recipes.judging import Arrays, Named, Subject, shown
+from unbraid.recipes.judging import Arrays, Subject, shown
 
 EMBEDDED, GENERATED = 700, 8
 
 
-def judge_populations(subject: Subject) -> tuple[Named, Arrays]:
+def judge_populations(subject: Subject) -> Arrays:
     """Every judgement that the model and the data allow."""
     data, index = subject.data, subject.index
     assert data.population is not None
     codes, population = subject.codes(index), data.population[index]
     labels = None if data.labels is None else data.labels[index]
-    results: Named = []
     blocks = {name: code for name, code in codes.items() if code.ndim == 2}
     if labels is not None:
-        results += _clusters(subject, blocks, codes.get("private"), population, labels)
-    results += _leakage(subject, blocks, codes.get("private"), population)
+        _clusters(subject, blocks, codes.get("private"), population, labels)
+    _leakage(subject, blocks, codes.get("private"), population)
     arrays: Arrays = {
         "population_names": np.array(data.populations),
         "codes_population": population,
@@ -43,78 +46,75 @@ def judge_populations(subject: Subject) -> tuple[Named, Arrays]:
         **{f"codes_{'shared' if name == 'z' else name}": code for name, code in codes.items()},
     }
     if isinstance(subject.model, CPVAE):
-        results += _parts(subject) + _truth(subject, codes, population)
+        _parts(subject)
+        _truth(subject, codes, population)
         arrays |= _shown_parts(subject) | _generated(subject, codes, population)
         if labels is not None:
             arrays |= _embedding(subject, codes["private"], population, labels)
-    return results, arrays
+    return arrays
 
 
-def _clusters(subject, blocks, private, population, labels) -> Named:
-    results: Named = []
+def _clusters(subject: Subject, blocks, private, population, labels) -> None:
     for k, name in enumerate(subject.data.populations):
         own = population == k
         spaces = {block: code[own] for block, code in blocks.items()}
         if private is not None:
             spaces["private"] = private[own, k]
         for space, code in spaces.items():
-            found = clustering(code, labels[own], seed=subject.seed)
-            results += [(f"{space} code, {name}", result) for result in found.values()]
-    return results
+            subject.judge(f"{space} code, {name}", partial(clustering, code, labels[own], seed=subject.seed))
 
 
-def _leakage(subject, blocks, private, population) -> Named:
+def _leakage(subject: Subject, blocks, private, population) -> None:
     """Can the population be read off a code? Private heads are computed for all samples, whichever they belong to."""
     spaces = dict(blocks)
     if private is not None:
         spaces |= {f"private ({name})": private[:, k] for k, name in enumerate(subject.data.populations)}
-    results: Named = []
     for space, code in spaces.items():
-        found = population_leakage(code, population, seed=subject.seed)
-        found |= {
-            f"{key} neighbours": value
-            for key, value in population_leakage(code, population, NEIGHBOURS, seed=subject.seed).items()
-        }
-        results += [(f"{space} code", result) for result in found.values()]
-    return results
+        for probe in (LOGISTIC, NEIGHBOURS):
+            found = partial(population_leakage, code, population, probe, seed=subject.seed)
+            subject.judge(f"{space} code", found)
 
 
-def _parts(subject: Subject) -> Named:
+def _parts(subject: Subject) -> None:
     """The private part against the clean signal and the shared part against the background, where both are known."""
     data, model = subject.data, subject.model
     assert isinstance(model, CPVAE)
     if not isinstance(data, GrassyDigits):
-        return []
+        return
     parts = [model.parts(batch) for batch in subject.batches(subject.index)]
-    results: Named = []
-    truths = {"private_only": "clean", "shared_only": "background"}
-    for name, truth, amplitude in (("private_only", data.clean, data.amplitude), ("shared_only", data.background, 1.0)):
+    truths = {
+        "private_only": ("clean", data.clean, data.amplitude),
+        "shared_only": ("background", data.background, 1.0),
+    }
+    for name, (truth, values, amplitude) in truths.items():
         part = torch.cat([each[name] for each in parts]).numpy()
-        target = amplitude * truth[subject.index]
-        what = f"{name.replace('_', ' ')} against {truths[name]}"
-        for alignment in (RAW, ALIGNED):
-            results += [(what, metric(part, target, amplitude, alignment)) for metric in (psnr, ssim)]
-        results.append((what, pixel_correlation(part, target)))
-    return results
+        target = amplitude * values[subject.index]
+        what = f"{name.replace('_', ' ')} against {truth}"
+        for metric, alignment in product((psnr, ssim), (RAW, ALIGNED)):
+            subject.judge(what, partial(metric, part, target, amplitude, alignment))
+        subject.judge(what, partial(pixel_correlation, part, target))
 
 
-def _truth(subject: Subject, codes, population) -> Named:
-    """Agreement of the codes with the true factors of generated vectors."""
-    data = subject.data
+def _truth(subject: Subject, codes, population) -> None:
+    """Agreement of the codes with the true factors of generated vectors, where they are known.
+
+    Private factors and their maps are each population's own, so what a code knows of them is asked apart.
+    """
+    data, seed = subject.data, subject.seed
     if not isinstance(data, TwoPopulationVectors):
-        return []
+        return
     z, t = data.shared_factors[subject.index], data.private_factors[subject.index]
-    results: Named = [
-        ("shared code, true shared factors", canonical_correlation(codes["shared"], z, subject.seed)),
-        ("shared code, true private factors", regression_leakage(codes["shared"], t, seed=subject.seed)),
-    ]
+    shared = codes["shared"]
+    subject.judge("shared code, true shared factors", lambda: canonical_correlation(shared, z, seed))
     for k, name in enumerate(data.populations):
         own, code = population == k, codes["private"][population == k, k]
-        results += [
-            (f"private code, true private factors, {name}", canonical_correlation(code, t[own], subject.seed)),
-            (f"private code, true shared factors, {name}", regression_leakage(code, z[own], seed=subject.seed)),
-        ]
-    return results
+        about = {
+            f"private code, true private factors, {name}": partial(canonical_correlation, code, t[own], seed),
+            f"private code, true shared factors, {name}": partial(regression_leakage, code, z[own], seed=seed),
+            f"shared code, true private factors, {name}": partial(regression_leakage, shared[own], t[own], seed=seed),
+        }
+        for what, metric in about.items():
+            subject.judge(what, metric)
 
 
 def _shown_parts(subject: Subject) -> Arrays:
@@ -150,6 +150,8 @@ def _generated(subject: Subject, codes, population) -> Arrays:
 
 
 def _mixture(codes: Float[np.ndarray, "n private"], seed: int) -> torch.Tensor:
+    if len(codes) < 2:
+        return torch.from_numpy(np.repeat(codes, GENERATED, axis=0)).float()
     components = max(1, min(10, len(codes) // 50))
     mixture = GaussianMixture(components, covariance_type="diag", reg_covar=1e-4, random_state=seed).fit(codes)
     return torch.from_numpy(mixture.sample(GENERATED)[0]).float()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from unbraid.runs import Run
 
 Pass = Literal["vae", "res-vae", "seq-vae", "sr-vae"]
+NOTE_ON_SPRITES = "Data: reconstructed dSprites. The grid is all there is, so validation images are training images."
 SWITCHES = {"vae": (False, False), "res-vae": (False, True), "seq-vae": (True, False), "sr-vae": (True, True)}
 
 
@@ -50,7 +51,7 @@ def sprites(
     from unbraid.training import train
 
     layers = {64: 4, 32: 3, 16: 2}[size]
-    used = widths or (32, 32, 64, 64)[-layers:]
+    used = (32, 32, 64, 64)[-layers:] if widths is None else widths
     if len(used) != layers:
         raise ValueError(f"expected {layers} widths for images of {size} pixels, got {used}")
     data = Sprites(size)
@@ -62,7 +63,7 @@ def sprites(
         networks = ConvTrunk(1, used, features), ConvDecoder(latents, 1, used, features, offset)
         built = SequentialVAE(*networks, Bernoulli(), *SWITCHES[model])
     objective = ELBO() if beta == 1 else BetaELBO(beta)
-    record = {"recipe": "sprites", "arguments": arguments, "notes": ["Data: reconstructed dSprites."]}
+    record = {"recipe": "sprites", "arguments": arguments, "notes": [NOTE_ON_SPRITES]}
     return train(built, objective, data, out, training, validation=data, record=record)
 
 
@@ -105,6 +106,8 @@ def grassy(
     from unbraid.objectives import ELBO, Constant, CrossPopulation, Exponential
     from unbraid.training import train
 
+    if model == "vae":
+        arguments |= {"objective": "elbo", "alpha": None, "rate": None, "maximum": None}
     data = GrassyDigits("train", count, amplitude, training.seed)
     held_out = [GrassyDigits(split, 2000, amplitude, training.seed) for split in ("validation", "test")]
     built = _population(model, data, shared, private, variance, trunk_widths, decoder_widths, training.seed)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def report(runs: Sequence[Path], out: Path) -> Path:
+def report(runs: Sequence[Path | str], out: Path | str) -> Path:
     """Write one HTML page that shows `runs` side by side, and return its path.
 
     The page needs no network and no other file: pictures first, then every number with how it was computed, then
@@ -17,11 +17,12 @@ def report(runs: Sequence[Path], out: Path) -> Path:
     from unbraid.report.reading import read
     from unbraid.runs import write_atomically
 
+    out = Path(out)
     if not runs:
         raise ValueError("expected at least one run folder, got none; pass the folders that training wrote")
     if out.is_dir():
         raise ValueError(f"expected a file to write, got the folder '{out}'; name a file such as '{out}/report.html'")
-    html = _render(read(runs))
+    html = _render(read([Path(run) for run in runs]))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, html.encode())
     return out

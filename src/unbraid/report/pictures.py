@@ -65,7 +65,7 @@ def compare(rows: Sequence[Row], runs: Sequence[Shown]) -> Picture | None:
     """The finite values of the main metrics as dots, or None if there is none."""
     scores = [
         plots.Score(
-            f"{row.metric} ({row.protocol})",
+            f"{row.metric.replace('_', ' ')} ({row.protocol})",
             f"{run.label}: {row.subject}" if len(runs) > 1 else row.subject,
             cell.value,
             cell.interval,

@@ -96,7 +96,7 @@ def _curve(points: list[tuple[int, float]]) -> Curve:
 
 
 def _rank(term: str) -> tuple[int, str]:
-    first = ("loss", "reconstruction", "elbo")
+    first = ("loss", "reconstruction", "bound", "negative_elbo")
     return (first.index(term) if term in first else 3 + (not term.startswith("kl")), term)
 
 

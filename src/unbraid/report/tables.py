@@ -17,7 +17,7 @@ MAIN = (
     "population_leakage_balanced_accuracy",
     "pixel_correlation",
 )
-ALWAYS_DIFFERENT = ("command", "created", "folder")
+ALWAYS_DIFFERENT = ("created", "folder")
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _shared(values: Sequence[float | None]) -> str:
 
 
 def _recorded(run: Shown) -> dict[str, Any]:
-    order = ("command", "seed", "steps", "arguments", "model", "objective", "data", "created", "unbraid", "versions")
+    order = ("seed", "recipe", "arguments", "training", "model", "objective", "data", "created", "unbraid", "versions")
     chosen = {name: run.record[name] for name in order if name in run.record}
     rest = {name: value for name, value in run.record.items() if name not in chosen and name not in ("notes", "name")}
     return chosen | rest | {"folder": str(run.path)}

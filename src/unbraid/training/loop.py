@@ -36,34 +36,40 @@ class Loop:
         self.batches = Batches(data, training.batch_size, training.seed, training.balanced)
         self.optimizer = torch.optim.Adam(model.parameters(), training.learning_rate, fused=True)
         self.generator = torch.Generator(self.device)
-        self.step, self.seconds, self.stopped = 0, 0.0, False
+        self.step, self.seconds, self.stopped, self.metrics_bytes = 0, 0.0, False, 0
         self.best, self.waited = math.inf, 0
         self.window: list[dict[str, Tensor]] = []
         self.saved_step, self.saved_at = 0, time.monotonic()
 
     def __call__(self) -> Run:
         """Train to the end; leaves a checkpoint behind whatever happens, except that a diverged one is not saved."""
-        began = time.monotonic() - self.seconds
-        self.run.set_status("running", self.step, self.seconds)
-        self.model.train()
-        try:
-            with StopRequest() as request, Display(self.run.path.name, self.step, self.training.steps) as display:
-                while self.step < self.training.steps and not self.stopped:
-                    self.update()
-                    self.seconds = time.monotonic() - began
-                    self.follow_up(display)
-                    if request.wanted:
-                        self.save()
-                        raise KeyboardInterrupt
-            self.finish()
-        except KeyboardInterrupt:
-            self.run.set_status("interrupted", self.saved_step, self.seconds, "stopped from outside")
-            raise
-        except Exception as error:
-            self.run.set_status("failed", self.step, self.seconds, str(error))
-            raise
-        self.tidy()
+        with self.run.locked():
+            self.run.cut_metrics(self.metrics_bytes)
+            self.run.set_status("running", self.step, self.seconds)
+            try:
+                self.work()
+                self.finish()
+            except KeyboardInterrupt:
+                self.run.set_status("interrupted", self.saved_step, self.seconds, "stopped from outside")
+                raise
+            except Exception as error:
+                self.run.set_status("failed", self.step, self.seconds, str(error))
+                raise
+            self.tidy()
         return self.run
+
+    def work(self) -> None:
+        """All updates, and what goes with them."""
+        began = time.monotonic() - self.seconds
+        self.model.train()
+        with StopRequest() as request, Display(self.run.path.name, self.step, self.training.steps) as display:
+            while self.step < self.training.steps and not self.stopped:
+                self.update()
+                self.seconds = time.monotonic() - began
+                self.follow_up(display)
+                if request.wanted:
+                    self.save()
+                    raise KeyboardInterrupt
 
     def update(self) -> None:
         """One update."""
@@ -107,7 +113,7 @@ class Loop:
         """Names and values of the terms since the last logged line, all finite."""
         names = list(self.window[0])
         values = torch.stack([torch.stack([entry[name].to(self.device) for name in names]) for entry in self.window])
-        table = values.double().cpu()
+        table = values.cpu().double()
         bad = ~table.isfinite()
         if bad.any():
             row = int(bad.any(1).nonzero()[0])
@@ -171,6 +177,11 @@ class Loop:
         self.saved_step, self.saved_at = self.step, time.monotonic()
         self.run.set_status("running", self.step, self.seconds)
 
+    def save_to(self, run: Run) -> None:
+        """Write a checkpoint into `run`."""
+        self.run = run
+        self.save()
+
     def load(self, state: dict) -> None:
         """Take up a checkpoint.
 
@@ -180,14 +191,14 @@ class Loop:
         try:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds, self.window = state["step"], state["seconds"], state["window"]
+            self.best, self.waited, self.stopped = state["best"], state["waited"], state["stopped"]
+            self.saved_step, self.metrics_bytes = self.step, state["metrics_bytes"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"expected a checkpoint of the run's own model in '{self.run.path}', got another's; "
                 "put the run's own checkpoint back, or delete the folder and train again"
             ) from error
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.best, self.waited, self.stopped = state["best"], state["waited"], state["stopped"]
-        self.window, self.saved_step = state["window"], self.step
 
     def finish(self) -> None:
         """Write the final weights: the best ones if training watched for them."""
@@ -196,7 +207,7 @@ class Loop:
             self.model.load_state_dict(self.run.load_weights("best.safetensors"))
             message = f"weights of the best validation bound, {self.best:.2f}"
         self.check_weights()
-        self.model.eval()
+        self.model.eval().cpu()  # where the caller had it
         self.run.save_weights(self.model.state_dict())
         self.run.set_status("finished", self.step, self.seconds, message)
 
@@ -210,8 +221,8 @@ def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(0, device=name).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
             f"expected a device that PyTorch can use here, got '{name}' ({error}); use 'auto' or 'cpu'"
         ) from error

@@ -1,5 +1,6 @@
 """Where training begins: a new run, or an interrupted one."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 
@@ -7,10 +8,12 @@ from unbraid.configuration import describe
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
 from unbraid.objectives.contract import Objective
-from unbraid.runs import Run
+from unbraid.runs import Run, machine, versions
 from unbraid.settings import Training
 from unbraid.training.checks import check
 from unbraid.training.loop import Loop
+
+LOGGER = logging.getLogger("unbraid")
 
 
 def train(
@@ -49,8 +52,9 @@ def train(
     loop = Loop(model, objective, data, validation, training)
     parts = {"model": model, "objective": objective, "data": data, "validation": validation, "test": test}
     described = {name: describe(part) for name, part in parts.items()}
-    loop.run = Run.create(out, {"seed": training.seed, **(record or {}), **described, "training": asdict(training)})
-    loop.save()  # so that even a run killed at once can be resumed
+    known = {"seed": training.seed, **(record or {}), **described, "training": asdict(training)}
+    # with its first checkpoint, so that even a run killed at once can be resumed
+    loop.run = Run.create(out, {**known, "device": str(loop.device)}, loop.save_to)
     return loop()
 
 
@@ -79,7 +83,17 @@ def resume(path: Path | str, data: Data | None = None, validation: Data | None =
     if state is None:
         raise ValueError(f"expected a checkpoint in '{path}', got none; delete the folder and train again")
     loop.load(state)
+    warn_of_changes(run, loop)
     return loop()
+
+
+def warn_of_changes(run: Run, loop: Loop) -> None:
+    """Log what is not as it was when the run began, since the weights may then differ in their last bits."""
+    before = {**run.record["versions"], "device": run.record.get("device"), "machine": run.record["machine"]}
+    now = {**versions(), "device": str(loop.device), "machine": machine()}
+    changed = [f"{name} was {before[name]}, is {now[name]}" for name in now if before.get(name) != now[name]]
+    if changed:
+        LOGGER.warning("%s: resumed, but not bit for bit: %s", run.path.name, "; ".join(changed))
 
 
 def same_data(run: Run, part: str, given: Data | None) -> Data | None:
