@@ -82,7 +82,8 @@ def test_rank_correlation_agrees_with_scipy_on_ties():
     [
         ("loss", "Loss (nats)"),
         ("kl/shared", "KL shared (nats)"),
-        ("elbo", "ELBO (nats)"),
+        ("bound", "Bound (nats)"),
+        ("negative_elbo", "Negative ELBO (nats)"),
         ("alpha", "alpha"),
         ("total_correlation", "total correlation"),
     ],
