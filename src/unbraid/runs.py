@@ -138,7 +138,8 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """Every logged line; one that was cut off while it was written is left out."""
         file = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().split("\n")[:-1]] if file.is_file() else []
+        lines = file.read_text().split("\n")[:-1] if file.is_file() else []
+        return [json.loads(line) for line in lines if line.strip()]
 
     # weights and checkpoints
 

@@ -54,6 +54,9 @@ def test_sr_vae_on_sprites(tmp_path: Path):
     )
     every_result_is_complete(run)
     assert kind(run) == "sequential"
+    evaluation = run.evaluation()
+    assert evaluation is not None
+    assert evaluation["judged_on"]["part"] == "data"  # validation images of sprites are training images
     names = found(run)
     assert ("z block", "factor_vae") in names
     assert ("decoder alone, without the skip", "squared_error") in names

@@ -1,9 +1,8 @@
 """What a report reads from a run folder, checked."""
 
-import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ class Shown:
 
     label: the run's name, made unique among the runs of the page.
     curves: term to split to curve; results: one dictionary a measured value; arrays: by name, empty if not evaluated.
+    judged_on: which data were judged, and how many; left_out: what metrics refused, each with the reason.
     """
 
     label: str
@@ -32,6 +32,8 @@ class Shown:
     results: list[dict[str, Any]]
     arrays: dict[str, Shaped[np.ndarray, "..."]]
     evaluated: bool
+    judged_on: dict[str, Any] = field(default_factory=dict)
+    left_out: list[dict[str, str]] = field(default_factory=list)
 
 
 def read(paths: Sequence[Path]) -> list[Shown]:
@@ -56,7 +58,7 @@ def _label(names: list[str], index: int, runs: list[Run]) -> str:
 
 def _read(run: Run, label: str) -> Shown:
     try:
-        status, lines, evaluation = run.status, _metrics(run), run.evaluation()
+        status, lines, evaluation = run.status, run.metrics(), run.evaluation()
         results = [] if evaluation is None else [dict(result) for result in evaluation["results"]]
     except FileNotFoundError as error:
         raise ValueError(f"expected a complete run in '{run.path}', but {error.filename} is missing") from error
@@ -70,14 +72,10 @@ def _read(run: Run, label: str) -> Shown:
             f"then `unbraid evaluate {run.path}`"
         )
     arrays = _arrays(run.path / "evaluation" / "arrays.npz", run.path)
-    return Shown(label, run.path, run.record, status, curves, results, arrays, evaluation is not None)
-
-
-def _metrics(run: Run) -> list[dict[str, Any]]:
-    # the last line of a run that is being written may be cut off
-    file = run.path / "metrics.jsonl"
-    lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("\n") and line.strip()]
+    judged_on = (evaluation or {}).get("judged_on", {})
+    left_out = (evaluation or {}).get("left_out", [])
+    evaluated = evaluation is not None
+    return Shown(label, run.path, run.record, status, curves, results, arrays, evaluated, judged_on, left_out)
 
 
 def _curves(lines: list[dict[str, Any]]) -> dict[str, dict[str, Curve]]:

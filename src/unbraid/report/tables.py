@@ -118,7 +118,15 @@ def overview(run: Shown) -> dict[str, Any]:
         "time": duration(float(status.get("seconds", 0))),
         "notes": [str(note) for note in record.get("notes") or []],
         "evaluated": run.evaluated,
+        "judged": _judged(run.judged_on),
+        "left_out": [f"{each['subject']}: {each['reason']}" for each in run.left_out],
     }
+
+
+def _judged(on: Mapping[str, Any]) -> str:
+    parts = {"test": "test data", "validation": "validation data", "data": "its training data", "passed": "data passed"}
+    part = parts.get(str(on.get("part")), "")
+    return f"Judged on {on.get('observations', 0):,} observations of {part}" if part else ""
 
 
 def number(value: float | None) -> str:
