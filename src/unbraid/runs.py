@@ -223,8 +223,11 @@ class Run:
                         f"expected '{self.path}' to be free, but another process is training it; "
                         "wait for it, or stop it"
                     ) from error
-            yield
-        (self.path / "lock").unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                if fcntl is not None:  # while it is still held, so that nobody else's is removed
+                    (self.path / "lock").unlink(missing_ok=True)
 
     # what was measured
 

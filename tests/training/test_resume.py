@@ -1,6 +1,7 @@
 """Resuming gives the uninterrupted run, bit for bit, however the run was cut off."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -79,6 +80,16 @@ def test_an_interrupted_run_resumes_to_the_same_weights(task: Callable, tmp_path
     done = resume(run.path, task().data, task().validation)
     assert done.status["status"] == "finished"
     assert_same(done, whole(task, tmp_path / "whole"))
+
+
+def test_a_run_resumed_elsewhere_says_what_is_not_as_it_was(vae: Callable, tmp_path: Path, caplog):
+    run, task = cut_off(vae, tmp_path / "cut", 3), vae()
+    file = run.path / "run.json"
+    file.write_text(json.dumps({**run.record, "versions": {**run.record["versions"], "torch": "1.0"}}))
+    with caplog.at_level(logging.WARNING, logger="unbraid"):
+        resume(run.path, task.data, task.validation)
+    assert "torch was 1.0" in caplog.text
+    assert "machine was" not in caplog.text
 
 
 def test_early_stopping_goes_on_waiting_where_it_was(vae: Callable, tmp_path: Path):

@@ -207,7 +207,7 @@ class Loop:
             self.model.load_state_dict(self.run.load_weights("best.safetensors"))
             message = f"weights of the best validation bound, {self.best:.2f}"
         self.check_weights()
-        self.model.eval().cpu()  # where the caller had it
+        self.model.eval().cpu()  # where data are read, whatever device trained it
         self.run.save_weights(self.model.state_dict())
         self.run.set_status("finished", self.step, self.seconds, message)
 
