@@ -3,6 +3,8 @@
 Here too: small models of every kind, which the contract suites of models and objectives share.
 """
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,6 +14,9 @@ from jaxtyping import config, install_import_hook
 
 # an int is a good float, as type checkers have it
 HOOK = install_import_hook("unbraid", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+os.environ.pop("UNBRAID_DATA", None)  # tests say where data are
+os.environ["UNBRAID_CACHE"] = tempfile.mkdtemp(prefix="unbraid-tests-")  # never a user's
 
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 settings.register_profile("unbraid", deadline=None, derandomize=True)  # the same on every machine, however busy

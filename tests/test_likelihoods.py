@@ -11,7 +11,7 @@ from torch import Tensor, distributions
 
 import unbraid.likelihoods
 from unbraid.configuration import build, describe
-from unbraid.likelihoods import Bernoulli, Gaussian, Likelihood
+from unbraid.likelihoods import Bernoulli, Gaussian, IgnoreMissing, Likelihood
 
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-10}
 dtypes = pytest.mark.parametrize("dtype", TOLERANCE)
@@ -20,6 +20,7 @@ CASES = {
     "Gaussian": Gaussian(0.3),
     "Gaussian, learned": Gaussian(0.3, learned=True),
     "Gaussian, squashed": Gaussian(0.3, squash=True),
+    "Gaussian, missing ignored": IgnoreMissing(Gaussian(0.3, learned=True)),
 }
 every = pytest.mark.parametrize("likelihood", CASES.values(), ids=CASES)
 cells = st.tuples(st.floats(0, 1, width=32), st.floats(-20, 20, width=32))

@@ -14,20 +14,22 @@ LOG_2PI = math.log(2 * math.pi)
 class Batch:
     """Observations, and the population that each belongs to.
 
-    x: `[batch, *shape]` float, images as `[batch, channel, height, width]`.
+    x: `[batch, *shape]` float, images as `[batch, channel, height, width]`; NaN where a coordinate is missing.
     population: `[batch]` integer index into the data set's `populations`, or None for one population.
+    library: `[batch]` total counts of each observation, for counts whose totals say nothing; None elsewhere.
     """
 
     x: Float[Tensor, "batch *shape"]
     population: Int[Tensor, " batch"] | None = None
+    library: Float[Tensor, " batch"] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        population = None if self.population is None else self.population.to(device, non_blocking=True)
-        return Batch(self.x.to(device, non_blocking=True), population)
+        others = (self.population, self.library)
+        return Batch(*(None if part is None else part.to(device, non_blocking=True) for part in (self.x, *others)))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

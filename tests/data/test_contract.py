@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import unbraid.data
 from unbraid.configuration import build, describe
-from unbraid.data import Arrays, Data, FactorData, GrassyDigits, Sprites, TwoPopulationVectors
+from unbraid.data import Arrays, Data, FactorData, FactorGrid, GrassyDigits, Sprites, TwoPopulationVectors
 
+ABSTRACT = (Data, FactorData, FactorGrid)
 TABLE = np.random.default_rng(0).normal(size=(60, 3))
 CASES: dict[str, Callable[[], Data]] = {
     "arrays": lambda: Arrays(TABLE),
@@ -33,7 +34,7 @@ def data(request: pytest.FixtureRequest) -> Data:
 
 
 @pytest.fixture(scope="module", params=[Sprites])
-def factor_data(request: pytest.FixtureRequest) -> FactorData:
+def grid(request: pytest.FixtureRequest) -> FactorGrid:
     return request.param()
 
 
@@ -48,8 +49,8 @@ def public(kind: type) -> set[type]:
 
 def test_every_public_data_set_is_in_this_suite():
     tested = {type(make()) for make in CASES.values()}
-    assert {kind for kind in public(Data) if kind not in (Data, FactorData)} == tested
-    assert all(isabstract(kind) for kind in (Data, FactorData))
+    assert {kind for kind in public(Data) if kind not in ABSTRACT} == tested
+    assert all(isabstract(kind) for kind in ABSTRACT)
 
 
 def test_batch_is_finite_float32_of_the_stated_shape(data: Data):
@@ -135,42 +136,42 @@ def test_description_rebuilds_the_same_data(data: Data):
 
 
 def test_every_public_grid_is_in_this_suite():
-    assert public(FactorData) == {FactorData, Sprites}
+    assert public(FactorGrid) == {FactorGrid, Sprites}
 
 
 @given(pick=st.data())
-def test_index_and_factors_are_inverse(factor_data: FactorData, pick: st.DataObject):
-    index = np.array(pick.draw(st.lists(st.integers(0, len(factor_data) - 1), min_size=1)))
-    factors = factor_data.factors(index)
+def test_index_and_factors_are_inverse(grid: FactorGrid, pick: st.DataObject):
+    index = np.array(pick.draw(st.lists(st.integers(0, len(grid) - 1), min_size=1)))
+    factors = grid.factors(index)
     assert (factors >= 0).all()
-    assert (factors < np.array(factor_data.factor_sizes)).all()
-    assert np.array_equal(factor_data.index(factors), index)
+    assert (factors < np.array(grid.factor_sizes)).all()
+    assert np.array_equal(grid.index(factors), index)
 
 
-def test_grid_has_a_place_for_every_combination(factor_data: FactorData):
-    assert len(factor_data) == np.prod(factor_data.factor_sizes)
-    assert len(factor_data.factor_names) == len(factor_data.factor_sizes)
-    first, last = factor_data.factors(np.array([0, len(factor_data) - 1]))
+def test_grid_has_a_place_for_every_combination(grid: FactorGrid):
+    assert len(grid) == np.prod(grid.factor_sizes)
+    assert len(grid.factor_names) == len(grid.factor_sizes)
+    first, last = grid.factors(np.array([0, len(grid) - 1]))
     assert not first.any()
-    assert np.array_equal(last, np.array(factor_data.factor_sizes) - 1)
-    assert factor_data.factors(np.array([1]))[0, -1] == 1
+    assert np.array_equal(last, np.array(grid.factor_sizes) - 1)
+    assert grid.factors(np.array([1]))[0, -1] == 1
 
 
-def test_sampled_factors_are_uniform_and_seeded(factor_data: FactorData):
-    drawn = factor_data.sample_factors(20_000, np.random.default_rng(0))
-    assert np.array_equal(drawn, factor_data.sample_factors(20_000, np.random.default_rng(0)))
-    for column, size in zip(drawn.T, factor_data.factor_sizes, strict=True):
+def test_sampled_factors_are_uniform_and_seeded(grid: FactorGrid):
+    drawn = grid.sample_factors(20_000, np.random.default_rng(0))
+    assert np.array_equal(drawn, grid.sample_factors(20_000, np.random.default_rng(0)))
+    for column, size in zip(drawn.T, grid.factor_sizes, strict=True):
         share = np.bincount(column, minlength=size) / len(column)
         assert np.abs(share - 1 / size).max() < 5 * np.sqrt(1 / size / len(column))
 
 
-def test_factors_outside_the_grid_raise(factor_data: FactorData):
-    over = np.array(factor_data.factor_sizes)[None]
+def test_factors_outside_the_grid_raise(grid: FactorGrid):
+    over = np.array(grid.factor_sizes)[None]
     with pytest.raises(ValueError, match="from 0 and below"):
-        factor_data.index(over)
+        grid.index(over)
     with pytest.raises(ValueError, match="from 0 and below"):
-        factor_data.index(-np.ones_like(over))
+        grid.index(-np.ones_like(over))
     with pytest.raises(ValueError, match="columns"):
-        factor_data.index(np.zeros((1, over.shape[1] + 1), dtype=np.int64))
+        grid.index(np.zeros((1, over.shape[1] + 1), dtype=np.int64))
     with pytest.raises(IndexError, match="from 0 to"):
-        factor_data.factors(np.array([len(factor_data)]))
+        grid.factors(np.array([len(grid)]))

@@ -15,7 +15,7 @@ INK = (0.3, 0.75)  # interpolated grey that becomes ground and full ink
 @cache
 def enlarged() -> tuple[Float[np.ndarray, "digit 28 28"], Int[np.ndarray, " digit"]]:
     """All digits as 28 x 28 images in [0, 1], float32, and their classes; read-only."""
-    small, classes = load_digits(return_X_y=True)
+    small, classes = map(np.asarray, load_digits(return_X_y=True))
     resize = _interpolation(8)
     grey = resize @ (small.reshape(-1, 8, 8) / 16) @ resize.T
     low, high = INK

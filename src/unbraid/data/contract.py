@@ -3,27 +3,37 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int, Real
+from torch import Tensor
 
-from unbraid.configuration import Configured
+from unbraid.configuration import Configured, Plain
+from unbraid.data.card import Card
 from unbraid.types import Batch
 
 
 class Data(Configured, ABC):
-    """Indexable observations held in memory; a subclass keeps its constructor arguments under their names.
+    """Indexable observations in memory or memory-mapped; a subclass keeps its constructor arguments under their names.
 
     shape: of one observation, `(channel, height, width)` or `(feature,)`.
     populations: names of the populations, empty if there is only one.
     population: index into `populations` for every observation, `[n]`, or None.
     labels: `[n]` integer class of every observation for judging (never for training), or None.
+    classes: names of the classes, in the order of `labels`; empty if they have none.
+    feature_names: names of the coordinates of vectors; empty if they have none.
     bounds: smallest and largest value an observation may have, or None.
+    missing: whether coordinates may be missing (NaN).
+    card: what the data are, whose, and under what terms; None for people's own.
     """
 
     shape: tuple[int, ...]
     populations: tuple[str, ...] = ()
     population: Int[np.ndarray, " n"] | None = None
     labels: Int[np.ndarray, " n"] | None = None
+    classes: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
     bounds: tuple[float, float] | None = None
+    missing: bool = False
+    card: Card | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -36,6 +46,15 @@ class Data(Configured, ABC):
         Raises:
             IndexError: an index is negative or not below `len(self)`.
         """
+
+    def facts(self) -> dict[str, Plain]:
+        """What a run should keep about the data beside their description: statistics, checksums; plain values."""
+        return {}
+
+    @property
+    def held(self) -> int:
+        """Bytes of the arrays in memory; memory-mapped ones, which the system may drop, do not count."""
+        return _held(list(vars(self).values()))
 
     def checked(self, index: Int[np.ndarray, " batch"]) -> Int[np.ndarray, " batch"]:
         """The indices as they came, once all are known to be there; numpy would count negative ones from the end.
@@ -51,13 +70,38 @@ class Data(Configured, ABC):
 
 
 class FactorData(Data):
-    """Data whose generating factors are known and form a full grid.
+    """Data whose generating factors are known for every observation, and that can draw an observation of any factors.
 
-    factor_names, factor_sizes: one entry a factor, in the order of the grid; the last factor varies fastest.
+    factor_names: one a factor.
+    factor_sizes: number of values of each factor; 0 for a continuous one.
     """
 
     factor_names: tuple[str, ...]
     factor_sizes: tuple[int, ...]
+
+    @abstractmethod
+    def factors(self, index: Int[np.ndarray, " n"]) -> Real[np.ndarray, "n factor"]:
+        """Factor values of the observations at `index`: integers from 0 for discrete ones, else in the factor's unit.
+
+        Raises:
+            IndexError: an index is negative or not below `len(self)`.
+        """
+
+    @abstractmethod
+    def sample(self, factors: Real[np.ndarray, "n factor"]) -> Float[Tensor, "n *shape"]:
+        """Observations with these factor values; the same values give the same observations.
+
+        Raises:
+            ValueError: not one column a factor, or a value that the factor cannot have.
+        """
+
+    @abstractmethod
+    def sample_factors(self, count: int, rng: np.random.Generator) -> Real[np.ndarray, "count factor"]:
+        """Factor values drawn uniformly and independently."""
+
+
+class FactorGrid(FactorData):
+    """Ground truth with an observation for every combination of discrete factors; the last factor varies fastest."""
 
     def __len__(self) -> int:
         return int(np.prod(self.factor_sizes))
@@ -86,6 +130,22 @@ class FactorData(Data):
             )
         return np.asarray(np.ravel_multi_index(tuple(factors.T), self.factor_sizes))
 
+    def sample(self, factors: Int[np.ndarray, "n factor"]) -> Float[Tensor, "n *shape"]:
+        """Observations with these factor values."""
+        return self.batch(self.index(factors)).x
+
     def sample_factors(self, count: int, rng: np.random.Generator) -> Int[np.ndarray, "count factor"]:
         """Factor values drawn uniformly and independently."""
         return rng.integers(self.factor_sizes, size=(count, len(self.factor_sizes)))
+
+
+def _held(values: list[object]) -> int:
+    arrays = sum(value.nbytes for value in values if isinstance(value, np.ndarray) and not _mapped(value))
+    return arrays + sum(value.held for value in values if isinstance(value, Data))
+
+
+def _mapped(array: np.ndarray) -> bool:
+    base: object = array
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    return isinstance(base, np.memmap)

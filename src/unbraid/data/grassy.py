@@ -9,11 +9,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from unbraid.data import _digits
 from unbraid.data._grass import Meadow, texture
-from unbraid.data._split import SPLITS, Split, split_number
+from unbraid.data._split import Split, split_number, stratified
 from unbraid.data.contract import Data
 from unbraid.types import Batch
 
-SHARES = (0.7, 0.15, 0.15)  # of the source digits
 TEXTURES, TEXTURE_SIZE = 12, 200  # grass drawn for each split
 
 
@@ -52,7 +51,7 @@ class GrassyDigits(Data):
         self.split: Split = split
         self.count, self.amplitude, self.seed = count, amplitude, seed
         images, classes = _digits.enlarged()
-        sources = _split_by_class(classes, seed)[part]
+        sources = stratified(classes, seed)[part]
         rng = np.random.default_rng([seed, part, 1])
         self.source = sources[rng.permutation(count) % len(sources)]
         self.labels = classes[self.source]
@@ -74,18 +73,6 @@ class GrassyDigits(Data):
         assert self.population is not None
         x = self.amplitude * self.clean[index] + self.background[index]
         return Batch(torch.from_numpy(x), torch.from_numpy(self.population[index]))
-
-
-def _split_by_class(classes: Int[np.ndarray, " digit"], seed: int) -> list[Int[np.ndarray, " part"]]:
-    """Shuffled indices of the digits of each split, every class shared out in the same proportion."""
-    rng = np.random.default_rng([seed, len(SPLITS)])
-    parts: list[list[np.ndarray]] = [[] for _ in SPLITS]
-    for kind in np.unique(classes):
-        members = rng.permutation(np.flatnonzero(classes == kind))
-        cuts = np.round(np.cumsum(SHARES[:-1]) * len(members)).astype(int)
-        for part, some in zip(parts, np.split(members, cuts), strict=True):
-            part.append(some)
-    return [rng.permutation(np.concatenate(part)) for part in parts]
 
 
 @lru_cache(maxsize=8)

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Int, UInt8
 
 from unbraid.data import _outlines
-from unbraid.data.contract import FactorData
+from unbraid.data.contract import FactorGrid
 from unbraid.types import Batch
 
 SIZES = (64, 32, 16)
 
 
-class Sprites(FactorData):
+class Sprites(FactorGrid):
     """Reconstructed dSprites: a white square, ellipse or heart on black, over the full grid of five factors.
 
     The factors and their order are those of dSprites (Matthey et al. 2017), the "2D Shape" of the literature. The

@@ -99,7 +99,7 @@ class CPVAE(Model):
         output = self.combine(self.shared_decoder(z), self.decode_private(t, population))
         return Forward(
             output,
-            self.likelihood.log_prob(batch.x, output),
+            self.likelihood.log_prob(batch.x, output, batch.library),
             {"shared": shared, "private": own},
             {"shared": z, "private": t},
             heads=heads,

@@ -77,7 +77,7 @@ class SequentialVAE(Model):
         if self.skip:
             output = output + residual
         steps = Steps(torch.stack(outputs), torch.stack(residuals)) if record else None
-        log_likelihood = self.likelihood.log_prob(x, output)
+        log_likelihood = self.likelihood.log_prob(x, output, batch.library)
         return Forward(output, log_likelihood, {"z": posterior}, {"z": z}, steps=steps)
 
     @staticmethod

@@ -27,7 +27,7 @@ def evaluate(run: Path, max_codes: int = 50_000, seed: int = 0, data: "Data | No
     import torch
 
     from unbraid.configuration import describe
-    from unbraid.data import FactorData
+    from unbraid.data import FactorGrid
     from unbraid.recipes.judging import Subject, general, pictures
     from unbraid.recipes.judging_factors import judge_factors
     from unbraid.recipes.judging_populations import judge_populations
@@ -40,7 +40,7 @@ def evaluate(run: Path, max_codes: int = 50_000, seed: int = 0, data: "Data | No
     populations = len(judged.populations) > 1
     with torch.no_grad():
         arrays = general(subject) | pictures(subject)
-        if isinstance(judged, FactorData):
+        if isinstance(judged, FactorGrid):
             arrays |= judge_factors(subject)
         if populations:
             arrays |= judge_populations(subject)

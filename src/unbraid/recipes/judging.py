@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 
-from unbraid.data import Data, FactorData
+from unbraid.data import Data, FactorGrid
 from unbraid.metrics import Result, active_units, kl_per_latent, negative_log_likelihood, squared_error
 from unbraid.models import Model, SequentialVAE
 from unbraid.randomness import Purpose, derived_seed
@@ -139,7 +139,7 @@ def shown(subject: Subject) -> Int[np.ndarray, " n"]:
         groups = [subject.index[of == k] for k in range(len(subject.data.populations))]
     count = max(1, SHOWN // len(groups))
     index = np.concatenate([rng.permutation(group)[:count] for group in groups])
-    if isinstance(subject.data, FactorData):  # the first one is traversed: the middle of every factor
+    if isinstance(subject.data, FactorGrid):  # the first one is traversed: the middle of every factor
         index[0] = subject.data.index(np.array([subject.data.factor_sizes]) // 2)[0]
     return index
 

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int
 
-from unbraid.data import FactorData
+from unbraid.data import FactorGrid
 from unbraid.metrics import factor_vae, grid_codes
 from unbraid.randomness import Purpose
 from unbraid.recipes.judging import Arrays, Subject
@@ -14,7 +14,7 @@ KEPT = 5000  # codes kept for figures
 def judge_factors(subject: Subject) -> Arrays:
     """The FactorVAE metric on a grid encoded once, and codes beside factors; for models with one block of latents."""
     data = subject.data
-    assert isinstance(data, FactorData)
+    assert isinstance(data, FactorGrid)
     values = thinned(data.factor_sizes, subject.max_codes)
     sizes = tuple(len(value) for value in values)
     grid = np.stack(np.meshgrid(*values, indexing="ij"), -1).reshape(-1, len(sizes))

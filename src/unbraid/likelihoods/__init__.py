@@ -1,0 +1,8 @@
+"""p(x | decoder output): what a decoder's output means as a distribution of the data."""
+
+from unbraid.likelihoods.bernoulli import Bernoulli
+from unbraid.likelihoods.contract import Likelihood
+from unbraid.likelihoods.gaussian import Gaussian
+from unbraid.likelihoods.missing import IgnoreMissing
+
+__all__ = ["Bernoulli", "Gaussian", "IgnoreMissing", "Likelihood"]
