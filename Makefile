@@ -31,8 +31,9 @@ format: .venv/development  ## put the code into the project's format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/runtime  ## time the core operations into build/bench.json
+bench: .venv/runtime  ## time the core operations and data sets into build/
 	$(BIN)/python bench/steps.py
+	$(BIN)/python bench/data.py
 
 docs: .venv/documentation  ## build the documentation into build/docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html -d build/doctrees docs build/docs

@@ -16,7 +16,8 @@ from jaxtyping import config, install_import_hook
 HOOK = install_import_hook("unbraid", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 os.environ.pop("UNBRAID_DATA", None)  # tests say where data are
-os.environ["UNBRAID_CACHE"] = tempfile.mkdtemp(prefix="unbraid-tests-")  # never a user's
+CACHE = tempfile.TemporaryDirectory(prefix="unbraid-tests-")  # removed when the process ends
+os.environ["UNBRAID_CACHE"] = CACHE.name  # never a user's
 
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 settings.register_profile("unbraid", deadline=None, derandomize=True)  # the same on every machine, however busy

@@ -12,7 +12,7 @@ import pytest
 from unbraid.cli import command_line, main
 from unbraid.runs import Run
 
-HEAVY = ("torch", "numpy", "scipy", "matplotlib", "sklearn", "skimage", "safetensors", "jinja2")
+HEAVY = ("torch", "numpy", "scipy", "matplotlib", "sklearn", "skimage", "safetensors", "jinja2", "pandas", "PIL")
 TINY = ["--count", "40", "--widths", "[4]", "--training.steps", "2", "--training.batch_size", "8"]
 
 

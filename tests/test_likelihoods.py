@@ -11,7 +11,7 @@ from torch import Tensor, distributions
 
 import unbraid.likelihoods
 from unbraid.configuration import build, describe
-from unbraid.likelihoods import Bernoulli, Gaussian, IgnoreMissing, Likelihood
+from unbraid.likelihoods import Bernoulli, Gaussian, IgnoreMissing, Likelihood, NegativeBinomial
 
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-10}
 dtypes = pytest.mark.parametrize("dtype", TOLERANCE)
@@ -20,6 +20,7 @@ CASES = {
     "Gaussian": Gaussian(0.3),
     "Gaussian, learned": Gaussian(0.3, learned=True),
     "Gaussian, squashed": Gaussian(0.3, squash=True),
+    "negative binomial": NegativeBinomial(1),
     "Gaussian, missing ignored": IgnoreMissing(Gaussian(0.3, learned=True)),
 }
 every = pytest.mark.parametrize("likelihood", CASES.values(), ids=CASES)

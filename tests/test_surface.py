@@ -83,7 +83,7 @@ def _gives_result(function):
 
 
 def test_what_the_command_line_reads_is_quick_to_import():
-    heavy = ("torch", "numpy", "scipy", "matplotlib", "sklearn", "skimage", "safetensors", "jinja2")
+    heavy = ("torch", "numpy", "scipy", "matplotlib", "sklearn", "skimage", "safetensors", "jinja2", "pandas", "PIL")
     code = f"import sys, {', '.join(QUICK)}; sys.exit(str({{*{heavy}}} & {{*sys.modules}}).replace('set()', ''))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr.strip()) in [(0, ""), (1, "")], f"imported {ran.stderr}"

@@ -11,15 +11,17 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from unbraid import recipes
 from unbraid.demo import demo
+from unbraid.recipes.images import Level
 from unbraid.report import report
 
 if TYPE_CHECKING:
+    from unbraid.data import Card
     from unbraid.runs import Run
 
 ABOUT = "Learn which latent factor does what, and which structure is shared between populations and which is private."
@@ -31,6 +33,9 @@ PLACEHOLDERS = {
     str: "TEXT",
     Path: "PATH",
     tuple[int, ...]: "[INT,...]",
+    tuple[str, ...]: "[TEXT,...]",
+    tuple[Level, ...]: "[split|population|label,...]",
+    dict[str, list[str]]: "{NAME: [CLASS,...],...}",
     type(None): "null",
     None: "VALUE",
 }
@@ -96,6 +101,26 @@ def _show_rows(rows: Sequence[recipes.Row]) -> None:
         table.add_row(str(row.path), row.model, row.objective, str(row.seed), row.status, steps, measured)
     # a terminal folds the table to its width; in a file or pipe every run is one line
     Console(width=None if sys.stdout.isatty() else 1000, markup=False, highlight=False).print(table)
+
+
+def _show_cards(cards: "Sequence[Card]") -> None:
+    for card in cards:
+        size = sum(file.size or 0 for file in card.files) / 1e6
+        files = ", ".join(file.name for file in card.files)
+        print(f"{card.name}: {card.title}")  # noqa: T201
+        about = {"licence": card.licence, "cite": card.citation, "home": card.homepage}
+        about |= {"files": f"{files}{f' ({size:,.0f} MB)' if size else ''}" if files else "", "note": card.note}
+        print("".join(f"    {key}: {value}\n" for key, value in about.items() if value))  # noqa: T201
+
+
+def _show_findings(findings: "Sequence[recipes.Finding]") -> None:
+    marks = {True: "ok", False: "DIFFERS", None: "-"}
+    for finding in findings:
+        print(f"{marks[finding.fine]:8}{finding.what}: {finding.detail}")  # noqa: T201
+    wrong = [finding.what for finding in findings if finding.fine is False]
+    if wrong:
+        sys.stdout.flush()
+        raise ValueError(f"expected the official data, but {len(wrong)} of {len(findings)} checks differ")
 
 
 # commands and their options
@@ -182,6 +207,8 @@ def command_line() -> Parser:
     main = Parser("unbraid", description=ABOUT)
     main.add_argument("--version", action="version", version=f"unbraid {version('unbraid')}")
     train = Parser("unbraid train", description="Train a model and keep the run in a folder.")
+    data = Parser("unbraid data", description="The data sets: their terms, a look at them, a check of their files.")
+    source = {"metavar": "DIR", "dest": "folder", "type": Path, "help": "folder with the official files."}
     commands = [
         _command("unbraid demo", demo),
         train,
@@ -189,10 +216,20 @@ def command_line() -> Parser:
         _command("unbraid evaluate", recipes.evaluate, _show_results),
         _command("unbraid report", report, print, {"runs": runs, "--out": page}),
         _command("unbraid list", recipes.overview, _show_rows, {"folder": folder}),
+        data,
         _command("unbraid completion", completion),
     ]
     _fill(main, "COMMAND", commands)
-    trains = (recipes.sprites, recipes.grassy, recipes.vectors)
+    trains = (recipes.sprites, recipes.grassy, recipes.vectors, recipes.table, recipes.cells, recipes.images)
+    _fill(
+        data,
+        "COMMAND",
+        [
+            _command("unbraid data list", recipes.list_data, _show_cards),
+            _command("unbraid data show", recipes.show_data, print, {"--from": source}),
+            _command("unbraid data check", recipes.check_data, _show_findings, {"--from": source}),
+        ],
+    )
     by_hand = {"--config": options}
     _fill(train, "RECIPE", [_command(f"unbraid train {one.__name__}", one, _show_path, by_hand) for one in trains])
     return main
@@ -218,7 +255,8 @@ def _command(
     parser, by_hand = Parser(prog, function, show, description=text), by_hand or {}
     for name, how in by_hand.items():
         parser.add_argument(name, **how)
-    rest = _without(function, {name.lstrip("-") for name in by_hand} | ONLY_PYTHON)
+    named = {how.get("dest", name.lstrip("-")) for name, how in by_hand.items()}
+    rest = _without(function, named | ONLY_PYTHON)
     parser.add_function_arguments(rest, as_group=False, as_positional=True)
     for action in parser._actions:
         if action.dest == "print_config":
@@ -265,7 +303,7 @@ def _normal(word: str) -> str:
 
 def _choices(action: Action) -> list[str]:
     kind = getattr(action, "_typehint", None)
-    return [str(choice) for choice in get_args(kind)] if "Literal" in str(kind) else []
+    return [str(choice) for choice in get_args(kind)] if get_origin(kind) is Literal else []
 
 
 def _expected(action: Action) -> str:

@@ -12,8 +12,9 @@ Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
 def describe(value: Any) -> Plain:
     """A value as JSON: plain values as they are, an object as its class and constructor arguments.
 
-    An object qualifies if it keeps every constructor argument under the argument's own name. One with a
-    `fingerprint()` is recorded by that instead, and cannot be rebuilt.
+    An object qualifies if it keeps every constructor argument under the argument's own name, or under `given_` and
+    that name where the name means something else to the contract. One with a `fingerprint()` is recorded by that
+    instead, and cannot be rebuilt; where it returns None, the arguments are recorded after all.
 
     Raises:
         TypeError: an object does not keep one of its arguments, so that it could not be rebuilt.
@@ -24,19 +25,21 @@ def describe(value: Any) -> Plain:
         return str(value)
     if isinstance(value, dict):
         return {str(key): describe(item) for key, item in value.items()}
-    if hasattr(value, "fingerprint"):  # data in memory: recorded by checksum, not by value
-        return value.fingerprint()
+    # data in memory: recorded by checksum, not by value
+    if hasattr(value, "fingerprint") and (fingerprint := value.fingerprint()) is not None:
+        return fingerprint
     if isinstance(value, Iterable) and not isinstance(value, Configured):  # lists, tuples, module lists
         return [describe(item) for item in value]
     kind = type(value)
     arguments = {}
     for name in _parameters(kind):
-        if not hasattr(value, name):
+        kept = _kept_as(value, name)
+        if not hasattr(value, kept):
             raise TypeError(
                 f"cannot describe {kind.__name__}: it does not keep its constructor argument '{name}'; "
                 f"set self.{name} in __init__"
             )
-        arguments[name] = describe(getattr(value, name))
+        arguments[name] = describe(getattr(value, kept))
     return {"class": f"{kind.__module__}.{kind.__qualname__}", "arguments": arguments}
 
 
@@ -96,8 +99,13 @@ class Configured:
     """Adds a readable `repr` made from the constructor arguments."""
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={getattr(self, name, '?')!r}" for name in _parameters(type(self)))
+        names = _parameters(type(self))
+        arguments = ", ".join(f"{name}={getattr(self, _kept_as(self, name), '?')!r}" for name in names)
         return f"{type(self).__name__}({arguments})"
+
+
+def _kept_as(value: Any, name: str) -> str:
+    return f"given_{name}" if hasattr(value, f"given_{name}") else name
 
 
 def _parameters(kind: type) -> list[str]:

@@ -16,6 +16,7 @@ class Purpose(IntEnum):
     NOISE = 2
     VALIDATION = 3
     EVALUATION = 4
+    AUGMENTATION = 5
 
 
 def derived_seed(*key: int) -> int:

@@ -100,14 +100,20 @@ class Run:
         """The `model`, `objective`, `data` or `validation` of the run, from its description; None if it had none.
 
         Raises:
-            ValueError: the part is not described, or was an array in memory, which no description can bring back.
+            ValueError: the part is not described, was an array in memory, which no description can bring back, or is
+                read from other files than the run's.
         """
         if part not in self.record:
             raise ValueError(
                 f"expected the {part} in '{self.path / 'run.json'}', got only {sorted(self.record)}; "
                 "the file is damaged, or the run was not made by `unbraid.training.train`"
             )
-        return build(self.record[part])
+        built = build(self.record[part])
+        # a description of official data says where the files are, not what is in them
+        files = self.record.get("facts", {}).get(part, {}).get("files")
+        if files is not None and (found := built.facts().get("files")) != files:
+            raise ValueError(f"expected {part} from the run's files, with SHA-256 {files}, got {found}; bring them back")
+        return built
 
     # what happened
 

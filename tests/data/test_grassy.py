@@ -13,8 +13,8 @@ from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
 from unbraid.data import GrassyDigits
-from unbraid.data._digits import enlarged
-from unbraid.data._grass import Meadow, texture
+from unbraid.data._drawn.digits import enlarged
+from unbraid.data._drawn.grass import Meadow, texture
 from unbraid.data._split import Split
 from unbraid.data.grassy import _grass
 

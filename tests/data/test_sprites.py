@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Polygon
 
 from unbraid.data import Sprites
-from unbraid.data._outlines import PLACES, REACH, SCALES, TURNS, crossings, ellipse, heart, square
+from unbraid.data._drawn.outlines import PLACES, REACH, SCALES, TURNS, crossings, ellipse, heart, square
 
 SHAPES = (square(), ellipse(), heart())
 

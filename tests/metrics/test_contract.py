@@ -62,6 +62,9 @@ METRICS = {
     "canonical_correlation": Case(metrics.canonical_correlation, codes(), FACTORS.astype(float)),
     "active_units": Case(lambda means, seed: metrics.active_units(means), codes()),
     "kl_per_latent": Case(lambda kl, seed: metrics.kl_per_latent(kl), codes() ** 2),
+    "explained_features": Case(
+        lambda a, b, seed: metrics.explained_features(a, b, seed=seed), codes(), codes()[::-1].copy(), codes=False
+    ),
     "squared_error": Case(lambda a, b, seed: metrics.squared_error(a, b), pictures(0), pictures(1), codes=False),
     "psnr": Case(lambda a, b, seed: metrics.psnr(a, b, 1.0), pictures(0), pictures(1), codes=False),
     "ssim": Case(lambda a, b, seed: metrics.ssim(a, b, 1.0), pictures(0), pictures(1), codes=False),

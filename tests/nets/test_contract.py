@@ -10,13 +10,26 @@ from torch import nn
 
 import unbraid.nets
 from unbraid.configuration import build, describe
-from unbraid.nets import ConvDecoder, ConvTrunk, Decoder, MLPDecoder, MLPTrunk, NormTrunk, SkipDecoder, Trunk
+from unbraid.nets import (
+    ConvDecoder,
+    ConvTrunk,
+    CountTrunk,
+    Decoder,
+    MaskedTrunk,
+    MLPDecoder,
+    MLPTrunk,
+    NormTrunk,
+    SkipDecoder,
+    Trunk,
+)
 
 TRUNKS: dict[str, Callable[[], Trunk]] = {
     "conv, table 1": ConvTrunk,
     "conv 16": lambda: ConvTrunk(3, (4, 6), 10),
     "MLP": lambda: MLPTrunk(7, (8, 5)),
     "MLP, identity": lambda: MLPTrunk(7, ()),
+    "counts": lambda: CountTrunk(MLPTrunk(7, (16, 5)), 10),
+    "masked": lambda: MaskedTrunk(MLPTrunk(14, (8, 5))),
     "norm": NormTrunk,
     "norm, not square": lambda: NormTrunk((2, 8, 12), (4, 6)),
 }
@@ -46,7 +59,8 @@ def made(make: Callable[[], Trunk | Decoder]) -> Trunk | Decoder:
 
 def inputs(net: Trunk | Decoder, count: int = 4) -> torch.Tensor:
     shape = (net.latents,) if isinstance(net, Decoder) else net.shape
-    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
+    drawn = torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
+    return drawn.abs() if isinstance(net, CountTrunk) else drawn
 
 
 def test_every_public_network_is_in_this_suite():

@@ -55,7 +55,11 @@ def samples(kind, shape, populations):
     return plots.samples({"prior": drawn, "aggregate posterior": drawn}, NAMES[:populations])
 
 
-PICTURES = [reconstructions, traversals, steps, transfer, samples]
+def contact_sheet(kind, shape, populations):
+    return plots.contact_sheet({name: fill(kind, 3 + k, *shape) for k, name in enumerate(NAMES[:populations])}, "A set")
+
+
+PICTURES = [reconstructions, traversals, steps, transfer, samples, contact_sheet]
 
 
 def curve(kind, count=500):
@@ -99,7 +103,13 @@ def comparison(kind):
     )
 
 
-DRAWINGS = [curves, kl_bars, code_factors, embedding, single_embedding, comparison]
+def feature_bars(kind):
+    values = np.nan_to_num(fill(kind, 2, 30))
+    names = [f"gene {k}" for k in range(30)]
+    return plots.feature_bars(names, values, values - 1, values + 1, NAMES[:2], np.abs(values), values)
+
+
+DRAWINGS = [feature_bars, curves, kl_bars, code_factors, embedding, single_embedding, comparison]
 SHAPED = [("random", name, populations) for name in SHAPES for populations in ((1, 3) if name == "grey" else (2,))]
 FILLED = [(kind, name, 2) for kind in FILLS[1:] for name in ("grey", "vector")]
 CASES = [

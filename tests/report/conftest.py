@@ -57,7 +57,7 @@ def result(metric, value, **more):
 
 
 def pictures():
-    images, labels = load_digits(return_X_y=True)
+    images, labels = map(np.asarray, load_digits(return_X_y=True))
     return np.kron(images.reshape(-1, 8, 8) / 16, np.ones((1, 4, 4)))[:, None].astype(np.float32), labels
 
 

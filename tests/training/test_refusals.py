@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from unbraid.data import Arrays, Data
-from unbraid.likelihoods import Bernoulli, Gaussian
+from unbraid.likelihoods import Bernoulli, Gaussian, IgnoreMissing
 from unbraid.models import CPVAE, Model, SequentialVAE
-from unbraid.nets import ConvDecoder, ConvTrunk, MLPDecoder, MLPTrunk
+from unbraid.nets import ConvDecoder, ConvTrunk, MaskedTrunk, MLPDecoder, MLPTrunk
 from unbraid.objectives import ELBO, CrossPopulation, Objective
 from unbraid.settings import Training
 from unbraid.training import train
@@ -41,8 +41,18 @@ def image_vae(likelihood=None) -> Model:
     return SequentialVAE(ConvTrunk(1, (4, 4), 8), ConvDecoder(2, 1, (4, 4), 8), likelihood or Bernoulli())
 
 
-def vector_vae() -> Model:
-    return SequentialVAE(MLPTrunk(4), MLPDecoder(2, 4), Gaussian(), False, False)
+def vector_vae(likelihood=None, trunk=None) -> Model:
+    return SequentialVAE(trunk or MLPTrunk(4), MLPDecoder(2, 4), likelihood or Gaussian(), False, False)
+
+
+def masked_vae(inner=None) -> Model:
+    return vector_vae(IgnoreMissing(inner or Gaussian()), MaskedTrunk(MLPTrunk(8)))
+
+
+def gaps(x: np.ndarray) -> Data:
+    data = Loose(x)
+    data.missing = True
+    return data
 
 
 def cpvae(names=("a", "b")) -> Model:
@@ -84,15 +94,39 @@ CASES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     ),
     "NaN": (
         attempt(vector_vae(), Loose(spoiled(TABLE, np.nan))),
-        "finite values", "NaN or infinity in observation 7", "remove or impute",
+        "finite values", "NaN in observation 7, and the likelihood Gaussian", "IgnoreMissing.*MaskedTrunk.*or impute",
+    ),
+    "NaN for a likelihood that takes it, and an encoder that does not": (
+        attempt(vector_vae(IgnoreMissing(Gaussian())), Loose(spoiled(TABLE, np.nan))),
+        "finite values", "NaN in observation 7, and .* the encoder needs", "MaskedTrunk.*or impute",
+    ),
+    "NaN for an encoder that takes it, and a likelihood that does not": (
+        attempt(vector_vae(trunk=MaskedTrunk(MLPTrunk(8))), Loose(spoiled(TABLE, np.nan))),
+        "finite values", "NaN in observation 7, and the likelihood Gaussian", "IgnoreMissing.*or impute",
+    ),
+    "data that may have missing values": (
+        attempt(vector_vae(), gaps(TABLE)),
+        "finite values", "NaN in data that may have missing values", "IgnoreMissing.*MaskedTrunk",
+    ),
+    "an observation of NaN alone": (
+        attempt(masked_vae(), Loose(np.where(np.arange(20)[:, None] == 7, np.nan, TABLE))),
+        "finite values", "nothing but NaN in observation 7", "remove it",
+    ),
+    "infinity among missing values": (
+        attempt(masked_vae(), Loose(spoiled(spoiled(TABLE, np.nan)[:, ::-1], np.inf))),
+        "finite values", "infinity in observation 7", "remove it",
+    ),
+    "too large a value among missing ones": (
+        attempt(masked_vae(Bernoulli()), Loose(spoiled(np.where(np.eye(20, 4) > 0, np.nan, 0.5), 1.5))),
+        r"values in \[0.0, 1.0\]", "to 1.5 .*observation 7", "rescale",
     ),
     "infinity": (
         attempt(vector_vae(), Loose(spoiled(TABLE, -np.inf))),
-        "finite values", "NaN or infinity in observation 7", "remove or impute",
+        "finite values", "infinity in observation 7", "remove it",
     ),
     "NaN in an array": (
         lambda out: attempt(vector_vae(), Arrays(spoiled(TABLE, np.nan)))(out),
-        "finite values", "in 1 of 20 observations, the first at index 7", "remove or impute",
+        "finite values", "in 1 of 20 observations, the first at index 7", "missing=True",
     ),
     "one population for CPVAE": (
         attempt(cpvae(), Arrays(TABLE)),
@@ -164,6 +198,13 @@ def test_bad_input_is_refused_before_training(attempted, expected, came, fix, tm
     with pytest.raises(ValueError, match=rf"(?s)expected .*{expected}.*{came}.*{fix}"):
         attempted(tmp_path / "runs" / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_values_are_accepted_where_all_parts_take_them(tmp_path: Path):
+    model, settings = masked_vae(Gaussian(learned=True)), Training(3, 20, device="cpu")
+    run = train(model, ELBO(), Loose(spoiled(TABLE, np.nan)), tmp_path / "run", settings)
+    assert run.status["status"] == "finished"
+    assert all(np.isfinite(line["loss"]) for line in run.metrics())
 
 
 def test_what_cannot_be_recorded_is_refused_before_training(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""The three parts that a data set is made in, so that no part has seen another."""
+"""The three parts that data are made in or split into, so that no part has seen another."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -43,3 +43,37 @@ def stratified(
         for part, some in zip(parts, np.split(members, cuts), strict=True):
             part.append(some)
     return [rng.permutation(np.concatenate(part)) for part in parts]
+
+
+def stratified_by(
+    keys: Sequence[str] | Int[np.ndarray, " n"], groups: Int[np.ndarray, " n"], seed: int, shares: Sequence[float] = SHARES
+) -> list[Int[np.ndarray, " part"]]:
+    """As `stratified`, but which part an observation is in depends on its key and not on the order in a file.
+
+    keys: one an observation, no two alike: the number or name of its image.
+
+    Raises:
+        ValueError: as `stratified`.
+    """
+    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+    return [order[part] for part in stratified(groups[order], seed, shares)]
+
+
+def official_part(
+    labels: Int[np.ndarray, " n"], split: Split, seed: int, validation: float
+) -> Int[np.ndarray, " part"]:
+    """Which observations of an official training part are for training or for validation, in their official order.
+
+    validation: share that is held out, the same of every class.
+
+    Raises:
+        ValueError: a share outside [0, 1), or one that leaves a part without observations.
+    """
+    if not 0 <= validation < 1:
+        raise ValueError(f"expected validation to be a share of at least 0 and below 1, got {validation}")
+    chosen = stratified(labels, seed, (1 - validation, validation, 0.0))[split_number(split)]
+    if not len(chosen):
+        raise ValueError(
+            f"expected a validation share that leaves observations for {split}, got {validation} of {len(labels)}"
+        )
+    return np.sort(chosen)

@@ -17,14 +17,17 @@ class Arrays(Data):
     A run on arrays records their checksum, not their values: to resume or evaluate it, pass the same data again.
 
     Args:
-        x: `[n, *shape]`, finite numbers.
+        x: `[n, *shape]`, finite numbers; NaN is a missing value if `missing` allows it.
         population: name of each observation's population, `[n]` strings or integers; None for one population.
         populations: the names in the order to use; default: the sorted distinct values of `population`.
-        labels: integer classes for judging, `[n]`.
+        labels: integer classes for judging, `[n]`, from 0.
+        classes: names of the classes.
+        feature_names: names of the coordinates of vectors.
+        missing: whether NaN is a value that was not measured; else it is refused.
 
     Raises:
-        ValueError: no observation, a value that is NaN or infinite, lengths that differ, fewer than two populations,
-            a population without observations or an observation of an unnamed population.
+        ValueError: no observation, a value that is infinite or NaN, an observation with no value at all, lengths that
+            differ, fewer than two populations, a population without observations or an observation of an unnamed one.
     """
 
     def __init__(
@@ -33,13 +36,22 @@ class Arrays(Data):
         population: Shaped[np.ndarray, " n"] | Sequence[str] | None = None,
         populations: Sequence[str] | None = None,
         labels: Int[np.ndarray, " n"] | None = None,
+        classes: Sequence[str] = (),
+        feature_names: Sequence[str] = (),
+        missing: bool = False,
     ):
-        self.x = _finite(np.asarray(x))
+        self.x = _finite(np.asarray(x), missing)
         self.shape = self.x.shape[1:]
-        self.bounds = (float(self.x.min()), float(self.x.max()))
+        self.bounds = (float(np.nanmin(self.x)), float(np.nanmax(self.x)))
+        self.missing = bool(np.isnan(self.x).any())
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
         if self.labels is not None and len(self.labels) != len(self.x):
             raise ValueError(f"expected one label for each of {len(self.x)} observations, got {len(self.labels)}")
+        self.classes, self.feature_names = tuple(map(str, classes)), tuple(map(str, feature_names))
+        if self.labels is not None and classes and not 0 <= self.labels.min() <= self.labels.max() < len(classes):
+            raise ValueError(f"expected labels from 0 to {len(classes) - 1}, one a class of {self.classes}, got others")
+        if feature_names and (len(feature_names),) != self.shape:
+            raise ValueError(f"expected a name for each of {self.shape} features, got {len(feature_names)}")
         if population is not None:
             self.populations, self.population = _index(np.asarray(population), populations, len(self.x))
 
@@ -63,17 +75,24 @@ class Arrays(Data):
         return f"Arrays(x of shape {self.x.shape}, populations={self.populations})"
 
 
-def _finite(x: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "n *shape"]:
+def _finite(x: Shaped[np.ndarray, "..."], missing: bool) -> Float[np.ndarray, "n *shape"]:
     if x.ndim < 2 or x.size == 0:
         raise ValueError(f"expected observations as [n, *shape] with n and every side at least 1, got shape {x.shape}")
     if x.dtype.kind not in "fiub":
         raise ValueError(f"expected numbers, got an array of {x.dtype}; encode categories as numbers first")
     x = np.ascontiguousarray(x, dtype=np.float32)
-    bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
+    flat = x.reshape(len(x), -1)
+    empty = np.isnan(flat).all(axis=1)
+    if missing and empty.any():
+        raise ValueError(
+            f"expected a value in every observation, got none in {int(empty.sum())} of {len(x)}, "
+            f"the first at index {int(empty.argmax())}; leave them out"
+        )
+    bad = (np.isinf(flat) if missing else ~np.isfinite(flat)).any(axis=1)
     if bad.any():
         raise ValueError(
             f"expected finite values, got NaN or infinity in {int(bad.sum())} of {len(x)} observations, "
-            f"the first at index {int(bad.argmax())}; remove or impute them"
+            f"the first at index {int(bad.argmax())}; remove them, or pass missing=True if NaN means not measured"
         )
     return x
 

@@ -28,7 +28,8 @@ class Card:
     licence: as its publishers state it.
     citation: what to cite.
     homepage: where to read about it.
-    files: what is downloaded, or must be there.
+    files: what is downloaded, or must be there; none for data that are generated.
+    observations: how many the official files hold.
     note: what must be said beside figures made from it; empty if nothing.
     """
 
@@ -38,4 +39,5 @@ class Card:
     citation: str
     homepage: str
     files: tuple[File, ...] = ()
+    observations: int | None = None
     note: str = ""

@@ -54,7 +54,21 @@ class Data(Configured, ABC):
     @property
     def held(self) -> int:
         """Bytes of the arrays in memory; memory-mapped ones, which the system may drop, do not count."""
-        return _held(list(vars(self).values()))
+        own = (value for value in vars(self).values() if isinstance(value, np.ndarray))
+        return sum(array.nbytes for array in own if not _mapped(array)) + sum(part.held for part in self.inner)
+
+    @property
+    def inner(self) -> "list[Data]":
+        """The data that these are made of, if any."""
+        values = list(vars(self).values())
+        values += [item for value in values if isinstance(value, dict) for item in value.values()]
+        return [value for value in values if isinstance(value, Data)]
+
+    @property
+    def cards(self) -> list[Card]:
+        """Cards of these data and of all that they are made of, each once."""
+        found = ([self.card] if self.card else []) + [card for part in self.inner for card in part.cards]
+        return list(dict.fromkeys(found))
 
     def checked(self, index: Int[np.ndarray, " batch"]) -> Int[np.ndarray, " batch"]:
         """The indices as they came, once all are known to be there; numpy would count negative ones from the end.
@@ -137,11 +151,6 @@ class FactorGrid(FactorData):
     def sample_factors(self, count: int, rng: np.random.Generator) -> Int[np.ndarray, "count factor"]:
         """Factor values drawn uniformly and independently."""
         return rng.integers(self.factor_sizes, size=(count, len(self.factor_sizes)))
-
-
-def _held(values: list[object]) -> int:
-    arrays = sum(value.nbytes for value in values if isinstance(value, np.ndarray) and not _mapped(value))
-    return arrays + sum(value.held for value in values if isinstance(value, Data))
 
 
 def _mapped(array: np.ndarray) -> bool:

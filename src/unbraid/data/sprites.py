@@ -6,11 +6,21 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 
-from unbraid.data import _outlines
+from unbraid.data._drawn import outlines
+from unbraid.data.card import Card
 from unbraid.data.contract import FactorGrid
 from unbraid.types import Batch
 
 SIZES = (64, 32, 16)
+CARD = Card(
+    name="sprites",
+    title="reconstructed dSprites",
+    licence="Apache-2.0, as this package; dSprites, whose outlines were fitted, is Apache-2.0 as well",
+    citation="Matthey, Higgins, Hassabis, Lerchner (2017). dSprites: Disentanglement testing Sprites dataset.",
+    homepage="https://github.com/google-deepmind/dsprites-dataset",
+    observations=737_280,
+    note='Say "reconstructed dSprites": a few pixels on the edge differ from the original.',
+)
 
 
 class Sprites(FactorGrid):
@@ -32,6 +42,7 @@ class Sprites(FactorGrid):
     factor_names = ("shape", "scale", "orientation", "x", "y")
     factor_sizes = (3, 6, 40, 32, 32)
     bounds = (0.0, 1.0)
+    card = CARD
 
     def __init__(self, size: Literal[64, 32, 16] = 64):
         if size not in SIZES:
@@ -47,7 +58,7 @@ class Sprites(FactorGrid):
         """
         outline, column, row = np.unravel_index(self.checked(index), (720, 32, 32))
         x = torch.from_numpy(_draw(outline, column, row))[:, None].float()
-        block = _outlines.SIDE // self.size
+        block = outlines.SIDE // self.size
         return Batch(x if block == 1 else torch.nn.functional.avg_pool2d(x, block))
 
 
@@ -58,10 +69,10 @@ def _draw(
 
     Every image row is a 64-bit number: ones below bit b are (1 << b) - 1, and an interval is the exclusive or of two.
     """
-    centre = _outlines.PLACES[column][:, None, None]
-    bound = np.ceil(_outlines.crossings()[outline, row] + (centre - 0.5)).astype(np.uint64)
+    centre = outlines.PLACES[column][:, None, None]
+    bound = np.ceil(outlines.crossings()[outline, row] + (centre - 0.5)).astype(np.uint64)
     ones = np.bitwise_xor.reduce((np.uint64(1) << bound) - np.uint64(1), axis=-1)
-    rows = np.zeros((len(outline), _outlines.SIDE), "<u8")
-    band = _outlines.TOP[row][:, None] + np.arange(_outlines.BAND)
+    rows = np.zeros((len(outline), outlines.SIDE), "<u8")
+    band = outlines.TOP[row][:, None] + np.arange(outlines.BAND)
     np.put_along_axis(rows, band, ones, axis=1)
     return np.unpackbits(rows[..., None].view(np.uint8), axis=-1, bitorder="little")

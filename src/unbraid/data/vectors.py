@@ -7,10 +7,18 @@ import torch
 from jaxtyping import Float, Int
 
 from unbraid.data._split import SPLITS, Split, split_number
+from unbraid.data.card import Card
 from unbraid.data.contract import Data
 from unbraid.types import Batch
 
 HIDDEN = 16  # width of the non-linear maps
+CARD = Card(
+    name="vectors",
+    title="vectors of two populations with known factors",
+    licence="generated; Apache-2.0, as this package",
+    citation="this package",
+    homepage="",
+)
 GAIN = 1.5  # of their tanh: clearly curved, not yet a step
 
 
@@ -38,6 +46,7 @@ class TwoPopulationVectors(Data):
     """
 
     populations = ("first", "second")
+    card = CARD
 
     def __init__(
         self,

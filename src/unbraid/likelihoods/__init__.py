@@ -4,5 +4,6 @@ from unbraid.likelihoods.bernoulli import Bernoulli
 from unbraid.likelihoods.contract import Likelihood
 from unbraid.likelihoods.gaussian import Gaussian
 from unbraid.likelihoods.missing import IgnoreMissing
+from unbraid.likelihoods.negative_binomial import NegativeBinomial
 
-__all__ = ["Bernoulli", "Gaussian", "IgnoreMissing", "Likelihood"]
+__all__ = ["Bernoulli", "Gaussian", "IgnoreMissing", "Likelihood", "NegativeBinomial"]

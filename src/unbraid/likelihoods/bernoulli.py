@@ -25,6 +25,8 @@ class Bernoulli(Likelihood):
         """Minus the binary cross-entropy in nats of every coordinate."""
         return -F.binary_cross_entropy_with_logits(output, x, reduction="none")
 
-    def mean(self, output: Float[Tensor, "*many"]) -> Float[Tensor, "*many"]:
+    def mean(
+        self, output: Float[Tensor, "*many"], library: Float[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "*many"]:
         """Probability of one."""
         return torch.sigmoid(output)

@@ -28,8 +28,10 @@ class Likelihood(Configured, nn.Module, ABC):
         """log p(x_i | output) in nats of every coordinate; `library`: total counts, for likelihoods of counts."""
 
     @abstractmethod
-    def mean(self, output: Float[Tensor, "*many"]) -> Float[Tensor, "*many"]:
-        """Expected observation, in the units of the data."""
+    def mean(
+        self, output: Float[Tensor, "*many"], library: Float[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "*many"]:
+        """Expected observation, in the units of the data; `library`: total counts, for likelihoods of counts."""
 
     def log_prob(
         self,

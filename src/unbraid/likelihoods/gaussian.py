@@ -50,7 +50,9 @@ class Gaussian(Likelihood):
         variance = self.current_variance()
         return -0.5 * ((x - self.mean(output)).square() / variance + (LOG_2PI + variance.log()))
 
-    def mean(self, output: Float[Tensor, "*many"]) -> Float[Tensor, "*many"]:
+    def mean(
+        self, output: Float[Tensor, "*many"], library: Float[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "*many"]:
         """The output, or its sigmoid if squashed."""
         return torch.sigmoid(output) if self.squash else output
 

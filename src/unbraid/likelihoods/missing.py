@@ -35,13 +35,17 @@ class IgnoreMissing(Likelihood):
     ) -> Float[Tensor, "batch *shape"]:
         """The inner log density in nats, 0 where x is NaN."""
         observed = ~x.isnan()
-        # a number in place of NaN before the density, else its gradient would be NaN as well
-        each = self.inner.log_prob_each(x.nan_to_num(0.0), output, library)
+        # numbers in place of NaN before the density, else gradients would be NaN; with a skip the output is NaN there
+        # as well, while one that is a number stays: a softmax over coordinates needs it
+        output = torch.where(observed | ~output.isnan(), output, 0.0)
+        each = self.inner.log_prob_each(torch.where(observed, x, 0.0), output, library)
         return torch.where(observed, each, 0.0)
 
-    def mean(self, output: Float[Tensor, "*many"]) -> Float[Tensor, "*many"]:
-        """Expected observation, of missing coordinates too."""
-        return self.inner.mean(output)
+    def mean(
+        self, output: Float[Tensor, "*many"], library: Float[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "*many"]:
+        """Expected observation, of missing coordinates too; a model with a skip has no output there, and NaN is left."""
+        return self.inner.mean(output, library)
 
     def reported(self) -> dict[str, Tensor]:
         """What the inner likelihood reports."""

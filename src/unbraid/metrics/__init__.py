@@ -4,6 +4,7 @@ from unbraid.metrics.alignment import ALIGNED, ALIGNED_PER_IMAGE, RAW, Alignment
 from unbraid.metrics.canonical import canonical_correlation
 from unbraid.metrics.clustering import clustering
 from unbraid.metrics.factor_vae import DLIB, INFOGAN_CR, FactorVAEProtocol, factor_vae, grid_codes
+from unbraid.metrics.features import FeatureTable, explained_features, feature_table
 from unbraid.metrics.latents import active_units, kl_per_latent
 from unbraid.metrics.leakage import (
     FOREST,
@@ -37,13 +38,16 @@ __all__ = [
     "RIDGE",
     "Alignment",
     "FactorVAEProtocol",
+    "FeatureTable",
     "Probe",
     "Result",
     "active_units",
     "aligned",
     "canonical_correlation",
     "clustering",
+    "explained_features",
     "factor_vae",
+    "feature_table",
     "grid_codes",
     "kl_per_latent",
     "negative_log_likelihood",

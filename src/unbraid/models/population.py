@@ -143,14 +143,19 @@ class CPVAE(Model):
         b = self.decode_private(self.own(heads, population).mean, population)
         neutral = torch.full_like(a, self.combine.neutral)
         outputs = {"full": (a, b), "private_only": (neutral, b), "shared_only": (a, neutral)}
-        return {name: self.likelihood.mean(self.combine(*pair)) for name, pair in outputs.items()}
+        return {name: self.likelihood.mean(self.combine(*pair), batch.library) for name, pair in outputs.items()}
 
-    def transfer(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch population *shape"]:
-        """Each x decoded as every population: f_s(z) with f_j(t_j), t_j from q_j(t | x); mean observations."""
+    def transfer(
+        self, x: Float[Tensor, "batch *shape"], library: Float[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch population *shape"]:
+        """Each x decoded as every population: f_s(z) with f_j(t_j), t_j from q_j(t | x); mean observations.
+
+        library: total counts, for likelihoods of counts; without it they answer for their reference.
+        """
         shared, heads = self.posteriors(x)
         a = self.shared_decoder(shared.mean)
         decoded = [self.combine(a, decoder(heads.mean[:, j])) for j, decoder in enumerate(self.private_decoders)]
-        return self.likelihood.mean(torch.stack(decoded, dim=1))
+        return self.likelihood.mean(torch.stack(decoded, dim=1), library)
 
     def generate(
         self, z: Float[Tensor, "batch shared"], t: Float[Tensor, "batch private"], population: Int[Tensor, " batch"]

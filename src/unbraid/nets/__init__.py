@@ -2,7 +2,20 @@
 
 from unbraid.nets.contract import Decoder, Trunk
 from unbraid.nets.convolutional import ConvDecoder, ConvTrunk
+from unbraid.nets.counts import CountTrunk
+from unbraid.nets.missing import MaskedTrunk
 from unbraid.nets.mlp import MLPDecoder, MLPTrunk
 from unbraid.nets.skip import NormTrunk, SkipDecoder
 
-__all__ = ["ConvDecoder", "ConvTrunk", "Decoder", "MLPDecoder", "MLPTrunk", "NormTrunk", "SkipDecoder", "Trunk"]
+__all__ = [
+    "ConvDecoder",
+    "ConvTrunk",
+    "CountTrunk",
+    "Decoder",
+    "MLPDecoder",
+    "MLPTrunk",
+    "MaskedTrunk",
+    "NormTrunk",
+    "SkipDecoder",
+    "Trunk",
+]

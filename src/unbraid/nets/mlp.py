@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -39,6 +40,15 @@ class MLPDecoder(Decoder):
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch output"]:
         """The natural parameter of each coordinate, `[batch, outputs]`."""
         return self.last(self.layers(z))
+
+    @torch.no_grad()
+    def start_at(self, output: Float[Tensor, " output"]) -> None:
+        """Set the last bias, so that the untrained output lies around `output`: the mean, on the likelihood's scale.
+
+        Adam moves a bias by about the learning rate a step, so a start far from the data's mean costs hundreds of them.
+        The bias is a weight like others: a run keeps it with the weights, not in the description.
+        """
+        self.last.bias.copy_(output)
 
 
 def _stack(sizes: tuple[int, ...]) -> nn.Sequential:

@@ -1,8 +1,27 @@
 """Recipes: what the command line offers, as functions of plain typed arguments; importing them is quick."""
 
+from unbraid.recipes.cells import cells
+from unbraid.recipes.datasets import Finding, check_data, list_data, show_data
 from unbraid.recipes.evaluation import evaluate
 from unbraid.recipes.folders import resume
+from unbraid.recipes.images import images
 from unbraid.recipes.overview import Row, overview
+from unbraid.recipes.tables import table
 from unbraid.recipes.training import grassy, sprites, vectors
 
-__all__ = ["Row", "evaluate", "grassy", "overview", "resume", "sprites", "vectors"]
+__all__ = [
+    "Finding",
+    "Row",
+    "cells",
+    "check_data",
+    "evaluate",
+    "grassy",
+    "images",
+    "list_data",
+    "overview",
+    "resume",
+    "show_data",
+    "sprites",
+    "table",
+    "vectors",
+]

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 
 from unbraid.data import Data, FactorGrid
+from unbraid.likelihoods import IgnoreMissing, Likelihood
 from unbraid.metrics import Result, active_units, kl_per_latent, negative_log_likelihood, squared_error
 from unbraid.models import Model, SequentialVAE
 from unbraid.randomness import Purpose, derived_seed
@@ -17,6 +18,7 @@ from unbraid.types import Batch, Forward
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 CHUNK, HELD_OUT, SHOWN = 256, 2000, 12
+OBSERVED = "observed coordinates only"
 TRAVERSED = np.linspace(-2.5, 2.5, 9).astype(np.float32)
 
 
@@ -82,9 +84,10 @@ def general(subject: Subject) -> Arrays:
     batches = subject.batches(subject.index)
     sampled, clean = [model(batch, generator) for batch in batches], [model(batch) for batch in batches]
     x = torch.cat([batch.x for batch in batches]).numpy()
-    shown = torch.cat([model.likelihood.mean(forward.output) for forward in clean]).numpy()
+    pairs = zip(clean, batches, strict=True)
+    shown = torch.cat([model.likelihood.mean(forward.output, batch.library) for forward, batch in pairs]).numpy()
     what = "reconstruction" if model.defines_density else "output with the skip"
-    subject.judge(what, lambda: squared_error(x, shown))
+    subject.judge(what, lambda: _error(x, shown))
     arrays = _likelihoods(subject, sampled, what)
     for name in sampled[0].posteriors:
         # without noise: in a sequential pass the noise of earlier latents moves the means of later ones
@@ -92,14 +95,25 @@ def general(subject: Subject) -> Arrays:
         subject.judge(f"{name} block", partial(active_units, means))
     if isinstance(model, SequentialVAE) and model.skip:
         alone = np.concatenate([_decoder_only(model, batch) for batch in batches])
-        subject.judge("decoder alone, without the skip", lambda: squared_error(x, alone))
+        subject.judge("decoder alone, without the skip", lambda: _error(x, alone))
     return arrays
+
+
+def _error(x: Float[np.ndarray, "n *shape"], shown: Float[np.ndarray, "n *shape"]) -> Result:
+    """Squared error; where values are missing, of the observed coordinates alone."""
+    missing = np.isnan(x)
+    if not missing.any():
+        return squared_error(x, shown)
+    # a missing coordinate stands at the mean of the observed ones in both: no error, nor any for the mean observation
+    mean = np.where(missing, 0, x).sum(0) / np.maximum((~missing).sum(0), 1)
+    result = squared_error(np.where(missing, mean, x), np.where(missing, mean, shown))
+    return replace(result, parameters={**result.parameters, "coordinates": OBSERVED})
 
 
 def _likelihoods(subject: Subject, sampled: list[Forward], what: str) -> Arrays:
     """Log-likelihood, KL of every block, and their sum where it is a bound; one posterior sample an observation."""
     model, population = subject.model, subject.data.population
-    likelihood = type(model.likelihood).__name__
+    likelihood = _name(model.likelihood)
     fit = torch.cat([forward.log_likelihood for forward in sampled]).numpy()
     subject.judge(what, lambda: negative_log_likelihood(fit, likelihood))
     arrays: Arrays = {}
@@ -118,16 +132,22 @@ def _likelihoods(subject: Subject, sampled: list[Forward], what: str) -> Arrays:
     return arrays
 
 
+def _name(likelihood: Likelihood) -> str:
+    if isinstance(likelihood, IgnoreMissing):
+        return f"{type(likelihood.inner).__name__}, {OBSERVED}"
+    return type(likelihood).__name__
+
+
 def pictures(subject: Subject) -> Arrays:
     """Originals and reconstructions; traversals and the step view where the model has them."""
     batch, model = subject.data.batch(shown(subject)), subject.model
-    reconstruction = model.likelihood.mean(model(batch).output)
+    reconstruction = model.likelihood.mean(model(batch).output, batch.library)
     arrays: Arrays = {"original": batch.x.numpy(), "reconstruction": reconstruction.numpy()}
     if not isinstance(model, SequentialVAE):
         return arrays
     if model.skip:
         arrays["decoder_only"] = _decoder_only(model, batch)
-    return arrays | _traversal(model, batch.x[:1])
+    return arrays | _traversal(model, batch)
 
 
 def shown(subject: Subject) -> Int[np.ndarray, " n"]:
@@ -145,17 +165,21 @@ def shown(subject: Subject) -> Int[np.ndarray, " n"]:
 
 
 def _decoder_only(model: SequentialVAE, batch: Batch) -> Float[np.ndarray, "batch *shape"]:
-    return model.likelihood.mean(model.decoder(model.posterior(batch.x).mean)).numpy()
+    return model.likelihood.mean(model.decoder(model.posterior(batch.x).mean), batch.library).numpy()
 
 
-def _traversal(model: SequentialVAE, x: Float[torch.Tensor, "one *shape"]) -> Arrays:
-    """Every latent set to each value in turn, the pass run with it (SPEC of the paper's figures 3 and 4)."""
+def _traversal(model: SequentialVAE, batch: Batch) -> Arrays:
+    """Every latent of the first observation set to each value in turn, the pass run with it.
+
+    Source: sequential residual VAE, figures 3 and 4.
+    """
+    x, library = batch.x[:1], None if batch.library is None else batch.library[:1]
     count = model.latents * len(TRAVERSED)
     held = torch.full((count, model.latents), torch.nan)
     latent = torch.arange(count) // len(TRAVERSED)
     held[torch.arange(count), latent] = torch.from_numpy(TRAVERSED).repeat(model.latents)
-    images = x.expand(count, *x.shape[1:])
-    outputs = model.likelihood.mean(model(Batch(images), held=held).output)
+    same = Batch(x.expand(count, *x.shape[1:]), None, None if library is None else library.expand(count))
+    outputs = model.likelihood.mean(model(same, held=held).output, same.library)
     arrays: Arrays = {
         "traversal": outputs.unflatten(0, (model.latents, len(TRAVERSED))).numpy(),
         "traversal_values": TRAVERSED,

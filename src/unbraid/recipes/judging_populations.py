@@ -9,7 +9,7 @@ from jaxtyping import Float
 from sklearn.manifold import TSNE
 from sklearn.mixture import GaussianMixture
 
-from unbraid.data import GrassyDigits, TwoPopulationVectors
+from unbraid.data import Grassy, TwoPopulationVectors
 from unbraid.metrics import (
     ALIGNED,
     LOGISTIC,
@@ -25,6 +25,7 @@ from unbraid.metrics import (
 )
 from unbraid.models import CPVAE
 from unbraid.recipes.judging import Arrays, Subject, shown
+from unbraid.recipes.judging_features import judge_features
 
 EMBEDDED, GENERATED = 700, 8
 
@@ -48,6 +49,7 @@ def judge_populations(subject: Subject) -> Arrays:
     if isinstance(subject.model, CPVAE):
         _parts(subject)
         _truth(subject, codes, population)
+        arrays |= judge_features(subject)
         arrays |= _shown_parts(subject) | _generated(subject, codes, population)
         if labels is not None:
             arrays |= _embedding(subject, codes["private"], population, labels)
@@ -79,16 +81,16 @@ def _parts(subject: Subject) -> None:
     """The private part against the clean signal and the shared part against the background, where both are known."""
     data, model = subject.data, subject.model
     assert isinstance(model, CPVAE)
-    if not isinstance(data, GrassyDigits):
+    if not isinstance(data, Grassy):
         return
     parts = [model.parts(batch) for batch in subject.batches(subject.index)]
     truths = {
-        "private_only": ("clean", data.clean, data.amplitude),
-        "shared_only": ("background", data.background, 1.0),
+        "private_only": ("clean", data.clean_at, data.amplitude),
+        "shared_only": ("background", data.background_at, 1.0),
     }
     for name, (truth, values, amplitude) in truths.items():
         part = torch.cat([each[name] for each in parts]).numpy()
-        target = amplitude * values[subject.index]
+        target = amplitude * values(subject.index)
         what = f"{name.replace('_', ' ')} against {truth}"
         for metric, alignment in product((psnr, ssim), (RAW, ALIGNED)):
             subject.judge(what, partial(metric, part, target, amplitude, alignment))
@@ -123,10 +125,10 @@ def _shown_parts(subject: Subject) -> Arrays:
     assert isinstance(model, CPVAE)
     assert batch.population is not None
     arrays = {name: part.numpy() for name, part in model.parts(batch).items()}
-    arrays |= {"transfer": model.transfer(batch.x).numpy(), "population": batch.population.numpy()}
-    if isinstance(subject.data, GrassyDigits):
-        arrays["clean"] = subject.data.amplitude * subject.data.clean[index]
-        arrays["background"] = subject.data.background[index]
+    arrays |= {"transfer": model.transfer(batch.x, batch.library).numpy(), "population": batch.population.numpy()}
+    if isinstance(subject.data, Grassy):
+        arrays["clean"] = subject.data.amplitude * subject.data.clean_at(index)
+        arrays["background"] = subject.data.background_at(index)
     return arrays
 
 

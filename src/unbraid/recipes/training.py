@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from unbraid.recipes.networks import PopulationModel, image_model, population_objective
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def sprites(
 
 def grassy(
     out: Path,
-    model: Literal["cpvae", "vae"] = "cpvae",
+    model: PopulationModel = "cpvae",
     objective: Literal["mi", "elbo"] = "mi",
     alpha: float = 1.0,
     rate: float = 1.1,
@@ -103,38 +104,17 @@ def grassy(
     """
     arguments = _plain(locals(), "out", "training")
     from unbraid.data import GrassyDigits
-    from unbraid.objectives import ELBO, Constant, CrossPopulation, Exponential
     from unbraid.training import train
 
     if model == "vae":
         arguments |= {"objective": "elbo", "alpha": None, "rate": None, "maximum": None}
     data = GrassyDigits("train", count, amplitude, training.seed)
     held_out = [GrassyDigits(split, 2000, amplitude, training.seed) for split in ("validation", "test")]
-    built = _population(model, data, shared, private, variance, trunk_widths, decoder_widths, training.seed)
-    schedule = Constant(alpha) if rate == 1 else Exponential(rate, maximum, alpha)
-    minimised = CrossPopulation(schedule) if (model, objective) == ("cpvae", "mi") else ELBO()
+    built = image_model(model, data, shared, private, variance, trunk_widths, decoder_widths, training.seed)
+    minimised = population_objective(model, objective, alpha, rate, maximum)
     notes = ["Data: scikit-learn's digits on drawn grass; a stand-in for Grassy-MNIST, not comparable with it."]
     record = {"recipe": "grassy", "arguments": arguments, "notes": notes}
     return train(built, minimised, data, out, training, *held_out, record=record)
-
-
-def _population(model, data, shared, private, variance, trunk_widths, decoder_widths, seed):
-    import numpy as np
-
-    from unbraid.likelihoods import Gaussian
-    from unbraid.models import CPVAE, SequentialVAE
-    from unbraid.nets import NormTrunk, SkipDecoder
-    from unbraid.randomness import seeded
-
-    shape, mean = data.shape, float(data.batch(np.arange(min(len(data), 2000))).x.mean())
-    with seeded(seed):
-        trunk, likelihood = NormTrunk(shape, trunk_widths), Gaussian(variance, learned=True)
-        if model == "vae":
-            decoder = SkipDecoder(shared + private, shape, decoder_widths, mean)
-            return SequentialVAE(trunk, decoder, likelihood, sequential=False, skip=False)
-        decoder = SkipDecoder(shared, shape, decoder_widths, mean)
-        own = [SkipDecoder(private, shape, decoder_widths) for _ in data.populations]
-        return CPVAE(trunk, decoder, own, likelihood, data.populations)
 
 
 def vectors(

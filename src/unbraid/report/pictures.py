@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.figure import Figure
 
 from unbraid import plots
+from unbraid.plots.features import feature_bars
 from unbraid.report.drawing import png, svg
 from unbraid.report.reading import Shown
 from unbraid.report.tables import Row
@@ -177,6 +178,16 @@ def _kl(run: Shown) -> Figure | None:
     return plots.kl_bars(blocks, active) if blocks else None
 
 
+def _features(run: Shown) -> Figure | None:
+    names = ("feature_gain", "feature_gain_low", "feature_gain_high", "feature_gain_by_chance", "feature_shift")
+    found = _floats(run, *names)
+    if found is None:
+        return None
+    gain, low, high, by_chance, shift = found
+    shift_name = str(run.arrays["feature_shift_name"]) if "feature_shift_name" in run.arrays else "shift"
+    return feature_bars(_names(run, "feature_names"), gain, low, high, _names(run), by_chance, shift, shift_name)
+
+
 def _code_factors(run: Shown) -> Figure | None:
     found = _floats(run, "codes", "factors")
     if found is None:
@@ -244,6 +255,16 @@ KINDS = (
         "How many nats each latent tells about an observation, averaged over data. Pale bars are latents not in use.",
         "Bars of the KL divergence of each latent, one panel a block.",
         _kl,
+        vector=True,
+    ),
+    _Kind(
+        "What the private parts explain",
+        "By how much each feature is better explained by the private part of an observation's own population than by "
+        "those of the other populations, the shared part being the same. The number beside a bar says which way the "
+        "feature moves. Pale bars are not told from chance. A feature that differs between populations, or varies in "
+        "one only, should be here; one that varies alike in all should not.",
+        "Bars of the features that the private part of each population explains most, largest first.",
+        _features,
         vector=True,
     ),
     _Kind(

@@ -15,7 +15,8 @@ def check(model: Model, objective: Objective, data: Data, batch_size: int) -> No
     """Refuse a model, an objective and data that do not fit together.
 
     Raises:
-        ValueError: shapes differ, values are NaN or outside what the likelihood allows, or populations do not match.
+        ValueError: shapes differ, values are infinite, outside what the likelihood allows, or missing where the model
+            needs them, an observation has no value, or populations do not match.
     """
     if tuple(data.shape) != tuple(model.shape):
         raise ValueError(
@@ -23,14 +24,20 @@ def check(model: Model, objective: Objective, data: Data, batch_size: int) -> No
             f"got {tuple(data.shape)}; change the networks or resize the data"
         )
     _check_populations(model, data)
-    _check_values(data, model.likelihood.bounds)
-    _check_step(model, objective, data.batch(np.arange(min(2, batch_size))))
+    gap = _check_values(data, model.likelihood.bounds)
+    if (data.missing or gap is not None) and not model.likelihood.missing:
+        raise _needs_all(gap, f"the likelihood {model.likelihood!r} needs every coordinate")
+    index = np.arange(min(2, batch_size))
+    if gap is None:
+        _check_step(model, objective, data.batch(index))
+    else:
+        _check_gradients(model, objective, data.batch(np.append(index[:-1], gap)), gap)
 
 
 def _check_populations(model: Model, data: Data) -> None:
     if not model.populations:
         return
-    if data.population is None or (len(data.populations) < 2 < len(model.populations) + 1):
+    if data.population is None or len(data.populations) < 2 <= len(model.populations):
         raise ValueError(
             f"expected data with the populations {model.populations}, got one population; "
             "name a population for each observation"
@@ -50,22 +57,29 @@ def _check_populations(model: Model, data: Data) -> None:
         )
 
 
-def _check_values(data: Data, bounds: tuple[float, float] | None) -> None:
+def _check_values(data: Data, bounds: tuple[float, float] | None) -> int | None:
+    """The first observation with a missing value, None if there is none."""
     size = int(np.prod(data.shape))
     stride = -(-len(data) * size // CHECKED_VALUES)
     low, high = bounds or (-np.inf, np.inf)
+    gap = None
     for chunk in np.array_split(np.arange(0, len(data), stride), max(1, len(data) // stride // 4096)):
         x = data.batch(chunk).x.flatten(1)
-        finite = x.isfinite().all(1)
-        if not finite.all():
-            first = chunk[int((~finite).nonzero()[0])]
-            raise ValueError(f"expected finite values, got NaN or infinity in observation {first}; remove or impute it")
-        if x.min() < low or x.max() > high:
-            first = chunk[int(((x < low) | (x > high)).any(1).nonzero()[0])]
+        missing = x.isnan()
+        for bad, what in ((x.isinf().any(1), "infinity"), (missing.all(1), "nothing but NaN")):
+            if bad.any():
+                first = chunk[int(bad.nonzero()[0])]
+                raise ValueError(f"expected finite values, got {what} in observation {first}; remove it")
+        if gap is None and missing.any():
+            gap = int(chunk[int(missing.any(1).nonzero()[0])])
+        outside = ((x < low) | (x > high)).any(1)
+        if outside.any():
+            first, known = chunk[int(outside.nonzero()[0])], x[~missing]
             raise ValueError(
-                f"expected values in [{low}, {high}] for this likelihood, got {x.min():.4g} to {x.max():.4g} "
+                f"expected values in [{low}, {high}] for this likelihood, got {known.min():.4g} to {known.max():.4g} "
                 f"(observation {first}); rescale the data, or use a Gaussian likelihood"
             )
+    return gap
 
 
 def _check_step(model: Model, objective: Objective, batch: Batch) -> None:
@@ -76,3 +90,24 @@ def _check_step(model: Model, objective: Objective, batch: Batch) -> None:
     with torch.no_grad():
         objective(model(batch), batch, Progress())
     model.train(training)
+
+
+def _check_gradients(model: Model, objective: Objective, batch: Batch, gap: int) -> None:
+    # a missing value that gets past the mask makes the loss or its gradient NaN, in whatever way the model is built
+    training = model.training
+    model.eval()
+    batch = batch.to(next(model.parameters()).device)
+    loss = objective(model(batch), batch, Progress()).loss
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    model.train(training)
+    if not all(bool(value.isfinite().all()) for value in (loss, *gradients) if value is not None):
+        raise _needs_all(gap, "the loss or its gradient is then NaN: the encoder needs every coordinate")
+
+
+def _needs_all(gap: int | None, why: str) -> ValueError:
+    where = "in data that may have missing values" if gap is None else f"in observation {gap}"
+    return ValueError(
+        f"expected finite values, got NaN {where}, and {why}; if NaN means missing, use the likelihood "
+        "IgnoreMissing(...) and an encoder MaskedTrunk(...), else remove or impute it"
+    )

@@ -2,11 +2,13 @@
 
 import math
 import time
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unbraid.data.augmentation import Augmentation
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
 from unbraid.objectives.contract import Objective
@@ -17,7 +19,7 @@ from unbraid.training.batches import Batches
 from unbraid.training.display import Display
 from unbraid.training.interruption import StopRequest
 from unbraid.training.validation import validation_bound
-from unbraid.types import Progress
+from unbraid.types import Batch, Progress
 
 
 class DivergedError(ArithmeticError):
@@ -29,10 +31,18 @@ class Loop:
 
     run: Run
 
-    def __init__(self, model: Model, objective: Objective, data: Data, validation: Data | None, training: Training):
+    def __init__(
+        self,
+        model: Model,
+        objective: Objective,
+        data: Data,
+        validation: Data | None,
+        training: Training,
+        augmentation: Augmentation | None = None,
+    ):
         self.device = torch.device(_device(training.device))
         self.model, self.objective = model.to(self.device), objective
-        self.data, self.validation, self.training = data, validation, training
+        self.data, self.validation, self.training, self.augmentation = data, validation, training, augmentation
         self.batches = Batches(data, training.batch_size, training.seed, training.balanced)
         self.optimizer = torch.optim.Adam(model.parameters(), training.learning_rate, fused=True)
         self.generator = torch.Generator(self.device)
@@ -73,7 +83,7 @@ class Loop:
 
     def update(self) -> None:
         """One update."""
-        batch = self.data.batch(self.batches(self.step)).to(self.device)
+        batch = self.batch()
         self.generator.manual_seed(derived_seed(self.training.seed, Purpose.NOISE, self.step))
         forward = self.model(batch, self.generator)
         terms = self.objective(forward, batch, self.progress())
@@ -83,6 +93,14 @@ class Loop:
         named = {**terms.named(), **self.model.likelihood.reported()}
         self.window.append({name: value.detach() for name, value in named.items()})
         self.step += 1
+
+    def batch(self) -> Batch:
+        """The observations of this step, on the device, changed if that is asked for."""
+        batch = self.data.batch(self.batches(self.step)).to(self.device)
+        if self.augmentation is None:
+            return batch
+        self.generator.manual_seed(derived_seed(self.training.seed, Purpose.AUGMENTATION, self.step))
+        return replace(batch, x=self.augmentation(batch.x, self.generator))
 
     def progress(self) -> Progress:
         """Steps and passes over the data so far."""

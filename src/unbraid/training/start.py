@@ -4,7 +4,11 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from unbraid.configuration import describe
+from unbraid.data.augmentation import Augmentation
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
 from unbraid.objectives.contract import Objective
@@ -25,6 +29,7 @@ def train(
     validation: Data | None = None,
     test: Data | None = None,
     record: dict[str, object] | None = None,
+    augmentation: Augmentation | None = None,
 ) -> Run:
     """Train `model` in place from the weights it has, and keep everything in a new run folder `out`.
 
@@ -38,6 +43,7 @@ def train(
         validation: held-out data for the un-annealed bound; needed for early stopping.
         test: further held-out data, which training only records, for evaluation to find.
         record: further plain values for `run.json` (a recipe's arguments, notes).
+        augmentation: a random change of every batch of `data`; held-out data stay as they are.
 
     Raises:
         ValueError: something does not fit (before any training), or `out` is not empty.
@@ -49,10 +55,14 @@ def train(
         check(model, objective, validation, training.batch_size)
     elif training.patience is not None:
         raise ValueError("expected validation data for early stopping (patience), got none; pass validation=...")
-    loop = Loop(model, objective, data, validation, training)
-    parts = {"model": model, "objective": objective, "data": data, "validation": validation, "test": test}
+    if augmentation is not None:
+        augmentation(data.batch(np.zeros(1, dtype=np.int64)).x, torch.Generator())
+    loop = Loop(model, objective, data, validation, training, augmentation)
+    sets = {"data": data, "validation": validation, "test": test}
+    parts = {"model": model, "objective": objective, **sets, "augmentation": augmentation}
     described = {name: describe(part) for name, part in parts.items()}
-    known = {"seed": training.seed, **(record or {}), **described, "training": asdict(training)}
+    about = {"facts": {name: part.facts() for name, part in sets.items() if part is not None}, "cards": _cards(sets)}
+    known = {"seed": training.seed, **(record or {}), **described, **about, "training": asdict(training)}
     # with its first checkpoint, so that even a run killed at once can be resumed
     loop.run = Run.create(out, {**known, "device": str(loop.device)}, loop.save_to)
     return loop()
@@ -77,7 +87,9 @@ def resume(path: Path | str, data: Data | None = None, validation: Data | None =
     same = same_data(run, "data", data)
     assert same is not None
     model, objective = run.rebuild("model"), run.rebuild("objective")
-    loop = Loop(model, objective, same, same_data(run, "validation", validation), training)
+    # runs made before there was any say nothing of it
+    augmentation = run.rebuild("augmentation") if "augmentation" in run.record else None
+    loop = Loop(model, objective, same, same_data(run, "validation", validation), training, augmentation)
     loop.run = run
     state = run.load_checkpoint()
     if state is None:
@@ -107,6 +119,12 @@ def same_data(run: Run, part: str, given: Data | None) -> Data | None:
     if describe(given) != run.record[part]:
         raise ValueError(f"expected the data the run was trained on ({run.record[part]}), got {describe(given)}")
     return given
+
+
+def _cards(sets: dict[str, Data | None]) -> list[dict[str, object]]:
+    """Licence and citation of everything that the run uses, each once."""
+    cards = dict.fromkeys(card for part in sets.values() if part is not None for card in part.cards)
+    return [asdict(card) for card in cards]
 
 
 def _recorded_training(run: Run) -> Training:

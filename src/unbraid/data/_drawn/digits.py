@@ -5,7 +5,6 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.interpolate import CubicSpline
-from sklearn.datasets import load_digits
 
 SIDE = 28
 BOX = 20  # MNIST centres digits of 20 x 20 in images of 28 x 28
@@ -15,6 +14,8 @@ INK = (0.3, 0.75)  # interpolated grey that becomes ground and full ink
 @cache
 def enlarged() -> tuple[Float[np.ndarray, "digit 28 28"], Int[np.ndarray, " digit"]]:
     """All digits as 28 x 28 images in [0, 1], float32, and their classes; read-only."""
+    from sklearn.datasets import load_digits  # here, since it imports half of scikit-learn, and pandas
+
     small, classes = map(np.asarray, load_digits(return_X_y=True))
     resize = _interpolation(8)
     grey = resize @ (small.reshape(-1, 8, 8) / 16) @ resize.T

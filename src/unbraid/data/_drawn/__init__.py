@@ -1,0 +1,3 @@
+"""What the package draws itself, and textures."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Reading tables and matrices of counts."""
+
+__all__: list[str] = []

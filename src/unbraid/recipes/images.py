@@ -1,0 +1,96 @@
+"""CPVAE on images: a named data set by class or attribute, or a folder of one's own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from unbraid.recipes.networks import PopulationModel, image_model, population_objective
+from unbraid.settings import Training
+
+if TYPE_CHECKING:
+    from unbraid.data import Data
+    from unbraid.runs import Run
+
+Level = Literal["split", "population", "label"]
+
+
+def images(
+    out: Path,
+    source: str,
+    folder: Path | None = None,
+    groups: dict[str, list[str]] | None = None,
+    attribute: str = "Male",
+    levels: tuple[Level, ...] = ("population",),
+    size: int = 64,
+    model: PopulationModel = "cpvae",
+    objective: Literal["mi", "elbo"] = "mi",
+    alpha: float = 1.0,
+    rate: float = 1.1,
+    maximum: float = 1000.0,
+    shared: int = 10,
+    private: int = 10,
+    translate: float = 0.0,
+    variance: float = 0.05,
+    trunk_widths: tuple[int, ...] = (32, 64, 128),
+    decoder_widths: tuple[int, ...] = (64, 32),
+    training: Training = Training(steps=20_000, learning_rate=1e-3),  # noqa: B008 (frozen)
+) -> "Run":
+    """Train CPVAE, or a plain VAE on the pooled data, on images with populations.
+
+    Args:
+        out: run folder to make.
+        source: mnist, fashion-mnist, cifar10, flowers, grassy-mnist or celeba; or the path of a folder, zip or tar of
+            images in one folder a population.
+        folder: where a named data set's official files are; default: the folder that UNBRAID_DATA names, else they are
+            downloaded.
+        groups: classes of each population, as {population: [class, ...]}; default: every class is one.
+        attribute: of CelebA, by which faces are split into two populations.
+        levels: what each level of an image folder means, from the outside in.
+        size: image side in pixels, for data without a size of their own.
+        model: cpvae, or vae with shared + private latents in one block.
+        objective: mi (cross-population mutual information) or elbo ("no MI"); a vae always takes the elbo.
+        alpha: weight of the cross term in the first epoch.
+        rate: what alpha is multiplied by every epoch; 1 keeps it constant.
+        maximum: largest alpha.
+        shared: latents of the shared block.
+        private: latents of each private block.
+        translate: largest random shift of training images, as a fraction of the side.
+        variance: initial variance of the Gaussian likelihood, then learned.
+        trunk_widths: channels of the encoder's strided layers.
+        decoder_widths: channels of the decoders' layers; the side must be divisible by 2 for each.
+        training: how to train.
+    """
+    arguments = {key: value for key, value in locals().items() if key not in ("out", "training")}
+    from unbraid.configuration import describe
+    from unbraid.data import SPLITS, Translate
+    from unbraid.training import train
+
+    if model == "vae":
+        arguments |= {"objective": "elbo", "alpha": None, "rate": None, "maximum": None}
+    moved = Translate(translate) if translate else None
+    minimised = population_objective(model, objective, alpha, rate, maximum)
+    where = None if folder is None else str(folder)
+    parts = [_images(source, split, where, groups, attribute, levels, size, training.seed) for split in SPLITS]
+    widths = (trunk_widths, decoder_widths)
+    built = image_model(model, parts[0], shared, private, variance, *widths, training.seed)
+    notes = [card.note for card in parts[0].cards if card.note]
+    record = {"recipe": "images", "arguments": describe(arguments), "notes": notes}
+    return train(built, minimised, parts[0], out, training, *parts[1:], record=record, augmentation=moved)
+
+
+def _images(source, split, folder, groups, attribute, levels, size, seed) -> "Data":
+    from unbraid.data import CIFAR10, MNIST, ByClass, CelebA, FashionMNIST, Flowers17, GrassyMNIST, ImageFolder
+
+    named = {
+        "mnist": lambda: MNIST(split, folder, seed=seed),
+        "fashion-mnist": lambda: FashionMNIST(split, folder, seed=seed),
+        "cifar10": lambda: CIFAR10(split, folder, seed=seed),
+        "flowers": lambda: Flowers17(split, folder=folder, size=size, seed=seed),
+        "grassy-mnist": lambda: GrassyMNIST(split, folder=folder, seed=seed),
+        "celeba": lambda: CelebA(split, by=attribute, size=size, folder=folder, seed=seed),
+    }
+    if source not in named and not Path(source).exists():
+        raise ValueError(f"expected one of {', '.join(named)}, or the path of images, got '{source}'")
+    opened = named[source]() if source in named else ImageFolder(source, size, levels=levels, split=split, seed=seed)
+    if groups is None and len(opened.populations) > 1:
+        return opened
+    return ByClass(opened, groups)

@@ -1,0 +1,103 @@
+"""Which features the private part of each population explains, for CPVAE on data whose features have names."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unbraid.likelihoods import IgnoreMissing, Likelihood
+from unbraid.likelihoods.negative_binomial import NegativeBinomial
+from unbraid.metrics.features import explained_features, feature_table
+from unbraid.models import CPVAE
+from unbraid.recipes.judging import Arrays, Subject
+from unbraid.types import Batch
+
+VALUES = 10_000_000  # observations times features that are judged at most
+KINDS = ("gain", "gain_left_out", "shift")
+
+
+def judge_features(subject: Subject) -> Arrays:
+    """Gain in log-likelihood of every feature by the own private part, over other populations' and over none.
+
+    Left out, the private part is replaced by "no change" from the shared part. But what the shared part says may be one
+    population's level or anything between, since a constant can stand in either part; so the first comparison is with
+    the private parts of the other populations (as in `CPVAE.transfer`), where such a constant cancels.
+    """
+    data, model = subject.data, subject.model
+    if not data.feature_names or not isinstance(model, CPVAE) or data.population is None:
+        return {}
+    most = max(2 * len(data.populations), VALUES // len(data.feature_names))
+    index = subject.index[:: -(-len(subject.index) // most)]
+    found = [_gains(model, batch) for batch in subject.batches(index)]
+    values = {kind: torch.cat([each[kind] for each in found]).numpy() for kind in KINDS}
+    names, of = list(data.feature_names), data.population[index]
+    tables: dict[str, list[np.ndarray]] = {}
+    for k, population in enumerate(data.populations):
+        own = {kind: part[of == k] for kind, part in values.items()}
+        if len(own["gain"]) < 2:
+            subject.left_out.append((f"features, {population}", "fewer than two observations"))
+            return {}
+        for kind, against in (("gain", "other private parts"), ("gain_left_out", "left out")):
+            gain = own[kind]
+            judged = partial(explained_features, gain, np.zeros_like(gain), names, subject.seed)
+            subject.judge(f"private part against {against}, {population}", judged)
+        for name, row in _rows(own, subject.seed).items():
+            tables.setdefault(name, []).append(row)
+    arrays: Arrays = {f"feature_{name}": np.stack(rows) for name, rows in tables.items()}
+    shift_name = np.array(_shift_name(model.likelihood))
+    return {"feature_names": np.array(names), "feature_shift_name": shift_name, **arrays}
+
+
+def _rows(own: dict[str, Float[np.ndarray, "n feature"]], seed: int) -> dict[str, np.ndarray]:
+    """One population's row of every array."""
+    zero = np.zeros_like(own["gain"])
+    gain, left_out, shift = (feature_table(own[kind], zero, seed) for kind in KINDS)
+    return {
+        "gain": gain.nats,
+        "gain_low": gain.low,
+        "gain_high": gain.high,
+        "gain_by_chance": gain.by_chance,
+        "gain_left_out": left_out.nats,
+        "shift": shift.nats,
+        "shift_low": shift.low,
+        "shift_high": shift.high,
+    }
+
+
+def _gains(model: CPVAE, batch: Batch) -> dict[str, Float[Tensor, "batch feature"]]:
+    """Differences between the own private part and the mean over others', or none, from posterior means."""
+    assert batch.population is not None
+    shared, heads = model.posteriors(batch.x)
+    common = model.shared_decoder(shared.mean)
+    decoders = list(model.private_decoders)
+    outputs = [model.combine(common, decoder(heads.mean[:, j])) for j, decoder in enumerate(decoders)]
+    alone = model.combine(common, torch.full_like(common, model.combine.neutral))
+    fit = [model.likelihood.log_prob_each(batch.x, output, batch.library) for output in [*outputs, alone]]
+    level = [_level(model.likelihood, output) for output in outputs]
+    gain, shift = _against_others(fit[:-1], batch.population), _against_others(level, batch.population)
+    own = torch.stack(fit[:-1])[batch.population, torch.arange(len(batch))]
+    return {"gain": gain, "gain_left_out": own - fit[-1], "shift": shift}
+
+
+def _against_others(each: list[Float[Tensor, "batch feature"]], population: Tensor) -> Float[Tensor, "batch feature"]:
+    """Value under the own population minus the mean over the others."""
+    every = torch.stack(each)
+    own = every[population, torch.arange(every.shape[1])]
+    return own - (every.sum(0) - own) / (len(each) - 1)
+
+
+def _level(likelihood: Likelihood, output: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
+    """What the shift is a difference of: the expected value, or the logarithm to base 2 of an expected count."""
+    mean = likelihood.mean(output)
+    return mean.log2() if _counts(likelihood) else mean
+
+
+def _shift_name(likelihood: Likelihood) -> str:
+    return "log2 fold change" if _counts(likelihood) else "shift of the mean"
+
+
+def _counts(likelihood: Likelihood) -> bool:
+    inner = likelihood.inner if isinstance(likelihood, IgnoreMissing) else likelihood
+    return isinstance(inner, NegativeBinomial)
