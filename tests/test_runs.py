@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from unbraid.configuration import describe
+from unbraid.data import MNIST
 from unbraid.objectives import ELBO
 from unbraid.runs import FORMAT, Run, write_atomically
 
@@ -243,3 +245,16 @@ def test_files_are_replaced_whole(tmp_path: Path):
         write_atomically(file, content)
         assert file.read_bytes() == content
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+def test_official_data_are_not_rebuilt_from_other_files(tmp_path: Path):
+    labels = (np.arange(40) % 10).astype(np.uint8)
+    for what, array in (("images-idx3", np.zeros((40, 28, 28), np.uint8)), ("labels-idx1", labels)):
+        header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+        (tmp_path / f"t10k-{what}-ubyte").write_bytes(header + array.tobytes())
+    data = MNIST("test", tmp_path)
+    run = Run.create(tmp_path / "run", {"data": describe(data), "facts": {"data": data.facts()}})
+    assert repr(run.rebuild("data")) == repr(data)
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 40]) + labels[::-1].tobytes())
+    with pytest.raises(ValueError, match=r"expected data from the run's files, .* bring them back"):
+        run.rebuild("data")

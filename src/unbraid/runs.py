@@ -112,7 +112,9 @@ class Run:
         # a description of official data says where the files are, not what is in them
         files = self.record.get("facts", {}).get(part, {}).get("files")
         if files is not None and (found := built.facts().get("files")) != files:
-            raise ValueError(f"expected {part} from the run's files, with SHA-256 {files}, got {found}; bring them back")
+            raise ValueError(
+                f"expected {part} from the run's files, with SHA-256 {files}, got {found}; bring them back"
+            )
         return built
 
     # what happened

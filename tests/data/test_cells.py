@@ -133,6 +133,19 @@ def test_populations_that_are_not_named_are_left_out():
     assert np.array_equal(everything(data), counts()[data.rows])
 
 
+def test_cells_that_are_left_out_need_no_class_and_no_total():
+    adata = made()
+    out = adata.obs["condition"] == "b"
+    adata.obs["type"] = adata.obs["type"].mask(out, None).mask(adata.obs["condition"] == "a", "A")
+    adata.obs["depth"] = adata.obs["depth"].mask(out, np.nan)
+    data = Cells(adata, "condition", ["c", "a"], label="type", library="depth", split="all")
+    assert data.classes == ("A", "B", "T")
+    assert np.isfinite(data.library).all()
+    assert Cells(adata, "condition", ["a", "c"], label="type", split="all").classes == ("A", "B", "T")
+    adata.obs["type"] = np.where(out, "only of b", "A")
+    assert Cells(adata, "condition", ["c", "a"], label="type").classes == ("A",)
+
+
 def test_a_file_is_described_by_path_and_checksum(tmp_path):
     path = written(tmp_path / "c.h5ad", made(log=np.log1p(counts()), raw_counts=counts()))
     data = Cells(path, "condition", layer="raw_counts", genes=["gene5", "gene0"], library="depth", most_variable=1)
@@ -217,6 +230,12 @@ def emptied():
     return made(x)
 
 
+def zero_depth():
+    adata = made()
+    adata.obs["depth"] -= 1
+    return adata
+
+
 REFUSED = {
     "negative": (lambda: Cells(made(with_value(-1))), "raw counts .*got -1 for gene 'gene2' of cell 'cell7'"),
     "fraction": (lambda: Cells(made(with_value(1.5))), "raw counts .*got 1.5 .*no other layer"),
@@ -233,6 +252,7 @@ REFUSED = {
     "missing label": (lambda: Cells(made(), "condition", label="holes"), "every row of obs"),
     "unknown population": (lambda: Cells(made(), "condition", ["a", "d"]), "got 'd'"),
     "one population": (lambda: Cells(made(), "condition", ["a"]), "at least two distinct populations"),
+    "populations of no column": (lambda: Cells(made(), populations=["a", "b"]), "pass population=..."),
     "population twice": (lambda: Cells(made(), "condition", ["a", "a"]), "at least two distinct populations"),
     "gene twice in the file": (lambda: Cells(doubled()), r"got \['gene1'\] several times"),
     "unknown gene": (
@@ -242,11 +262,17 @@ REFUSED = {
     "gene twice": (lambda: Cells(made(), genes=["gene0", "gene0"]), "each once, got 2, 1 distinct"),
     "no genes": (lambda: Cells(made(), genes=[]), "at least one gene"),
     "no variable genes": (lambda: Cells(made(), most_variable=0), "most_variable of at least 1, got 0"),
+    "no training cells": (
+        lambda: Cells(made(), library="depth", split="test", shares=(0, 0.5, 0.5)),
+        r"training cells, .* got none with shares \(0, 0.5, 0.5\) of 60 cells",
+    ),
+    "checksum of no file": (lambda: Cells(made(), sha256="0" * 64), "sha256 only with a file"),
+    "total of 0": (lambda: Cells(zero_depth(), library="depth"), r"totals above 0 in obs\['depth'\], got 0"),
     "totals of words": (lambda: Cells(made(), library="type"), "expected numbers in obs"),
     "unknown split": (lambda: Cells(made(), split="dev"), "split to be one of"),  # type: ignore[arg-type]
     "empty split": (lambda: Cells(made(), split="test", shares=(1, 0, 0)), "cells in the test part, got none"),
     "a data frame": (lambda: Cells(pandas.DataFrame()), "path of an .h5ad file or an AnnData, got DataFrame"),
-    "no such file": (lambda: Cells("nowhere.h5ad"), "nowhere.h5ad"),
+    "no such file": (lambda: Cells("nowhere.h5ad"), "an .h5ad file, got '.*nowhere.h5ad', which does not exist"),
     "no cells": (lambda: Cells(made()[:0]), "cells and genes"),
     "no genes in the file": (lambda: Cells(made()[:, :0]), "cells and genes"),
 }

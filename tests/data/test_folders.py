@@ -171,7 +171,8 @@ def test_images_of_one_size_that_change_places_are_decoded_again(tmp_path: Path)
     folder(tmp_path, tree(["a/0.png", "b/1.png"]))
     assert which(ImageFolder(tmp_path, 4, split="all")) == [0, 1]
     one, two, aside = tmp_path / "a" / "0.png", tmp_path / "b" / "1.png", tmp_path / "aside"
-    one.rename(aside), two.rename(one), aside.rename(two)
+    for old, new in ((one, aside), (two, one), (aside, two)):
+        old.rename(new)
     assert which(ImageFolder(tmp_path, 4, split="all")) == [1, 0]
 
 

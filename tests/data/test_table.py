@@ -114,6 +114,22 @@ def test_groups_stay_in_one_split(file: Path, pattern: str):
     assert "id" not in "".join(parts[0].feature_names)
 
 
+def test_rows_that_are_left_out_need_no_group():
+    frame = FRAME.assign(id=np.where(np.arange(N) % 5 == 0, "odd", FRAME["id"]))
+    frame.loc[frame["id"] == "odd", "arm"] = "other"
+    used = {"populations": ["drug", "placebo"], "leave_out": ["outcome"], "group": "id", "group_pattern": r"p\d+"}
+    assert len(Table(frame, "arm", **used, split="all")) == N - N // 5
+
+
+def test_categories_of_a_frame_are_read_like_words():
+    words = np.array([" a", "b", "?", "NA"])[np.arange(N) % 4]
+    frames = [FRAME.assign(kind=words), FRAME.assign(kind=pd.Categorical(words))]
+    first, second = (Table(frame, **USUAL) for frame in frames)
+    assert first.feature_names == second.feature_names
+    assert {"kind=a", "kind=b"} < set(first.feature_names)
+    np.testing.assert_array_equal(first.x, second.x)
+
+
 def test_groups_within_one_population_are_shared_out_in_proportion():
     frame = FRAME.assign(arm=np.repeat(["drug", "placebo"], N // 2))
     data = Table(frame, population="arm", leave_out=["outcome"], group="id", group_pattern="[^-]+")

@@ -19,6 +19,14 @@ def vae(trunk) -> Model:
     return SequentialVAE(trunk, MLPDecoder(2, 4, (5,)), IgnoreMissing(Gaussian(learned=True)), False, False)
 
 
+def sr_vae(trunk) -> Model:
+    return SequentialVAE(trunk, MLPDecoder(2, 4, (5,)), IgnoreMissing(Gaussian(learned=True)))
+
+
+def res_vae(trunk) -> Model:
+    return SequentialVAE(trunk, MLPDecoder(2, 4, (5,)), IgnoreMissing(Gaussian(learned=True)), sequential=False)
+
+
 def cpvae(trunk) -> Model:
     own = [MLPDecoder(2, 4, (5,)) for _ in "ab"]
     return CPVAE(trunk, MLPDecoder(2, 4, (5,)), own, IgnoreMissing(Gaussian(learned=True)), ("a", "b"))
@@ -45,7 +53,7 @@ def test_images_get_a_mask_for_every_channel():
     assert torch.equal(trunk(x)[1:], trunk(x.nan_to_num(0.0))[1:])
 
 
-@pytest.mark.parametrize("make", [vae, cpvae])
+@pytest.mark.parametrize("make", [vae, sr_vae, res_vae, cpvae])
 def test_gradients_are_finite_and_reach_every_parameter(make):
     model, batch = make(masked()), Batch(MISSING, POPULATION)
     objective = CrossPopulation() if make is cpvae else ELBO()
@@ -64,6 +72,15 @@ def test_without_gaps_the_likelihood_is_the_inner_one(make):
     with_gaps = model(Batch(MISSING, POPULATION))
     each = model.likelihood.inner.log_prob_each(VALUES, with_gaps.output)
     torch.testing.assert_close(with_gaps.log_likelihood, each.masked_fill(GAPS, 0.0).sum(1))
+
+
+def test_with_a_skip_the_output_is_missing_where_the_observation_is():
+    model = sr_vae(masked()).eval()
+    forward = model(Batch(MISSING))
+    assert isinstance(model.likelihood, IgnoreMissing)
+    assert torch.equal(forward.output.isnan(), GAPS)
+    each = model.likelihood.inner.log_prob_each(VALUES, forward.output)
+    torch.testing.assert_close(forward.log_likelihood, each.masked_fill(GAPS, 0.0).sum(1))
 
 
 def test_without_gaps_training_is_that_of_complete_data():

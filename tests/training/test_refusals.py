@@ -45,8 +45,9 @@ def vector_vae(likelihood=None, trunk=None) -> Model:
     return SequentialVAE(trunk or MLPTrunk(4), MLPDecoder(2, 4), likelihood or Gaussian(), False, False)
 
 
-def masked_vae(inner=None) -> Model:
-    return vector_vae(IgnoreMissing(inner or Gaussian()), MaskedTrunk(MLPTrunk(8)))
+def masked_vae(inner=None, sequential=False, skip=False) -> Model:
+    trunk, likelihood = MaskedTrunk(MLPTrunk(8)), IgnoreMissing(inner or Gaussian())
+    return SequentialVAE(trunk, MLPDecoder(2, 4), likelihood, sequential, skip)
 
 
 def gaps(x: np.ndarray) -> Data:
@@ -200,8 +201,9 @@ def test_bad_input_is_refused_before_training(attempted, expected, came, fix, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_values_are_accepted_where_all_parts_take_them(tmp_path: Path):
-    model, settings = masked_vae(Gaussian(learned=True)), Training(3, 20, device="cpu")
+@pytest.mark.parametrize(("sequential", "skip"), [(False, False), (True, True), (False, True)])
+def test_missing_values_are_accepted_where_all_parts_take_them(tmp_path: Path, sequential: bool, skip: bool):
+    model, settings = masked_vae(Gaussian(learned=True), sequential, skip), Training(3, 20, device="cpu")
     run = train(model, ELBO(), Loose(spoiled(TABLE, np.nan)), tmp_path / "run", settings)
     assert run.status["status"] == "finished"
     assert all(np.isfinite(line["loss"]) for line in run.metrics())

@@ -46,7 +46,10 @@ def stratified(
 
 
 def stratified_by(
-    keys: Sequence[str] | Int[np.ndarray, " n"], groups: Int[np.ndarray, " n"], seed: int, shares: Sequence[float] = SHARES
+    keys: Sequence[str] | Int[np.ndarray, " n"],
+    groups: Int[np.ndarray, " n"],
+    seed: int,
+    shares: Sequence[float] = SHARES,
 ) -> list[Int[np.ndarray, " part"]]:
     """As `stratified`, but which part an observation is in depends on its key and not on the order in a file.
 

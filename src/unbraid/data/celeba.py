@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 from unbraid.configuration import Plain
 from unbraid.data._celeba import Attributes, is_count, read_attributes, read_partition
 from unbraid.data._files.archives import open_archive
-from unbraid.data._files.fetch import checksum, locate
+from unbraid.data._files.fetch import absolute, checksum, locate
 from unbraid.data._files.images import Pictures, decoded, hidden, located, pair
 from unbraid.data._split import SPLITS, Split, split_number, stratified_by
 from unbraid.data.card import Card, File
@@ -90,7 +90,7 @@ class CelebA(Pictures):
         part = split_number(split)
         self.split: Split = split
         self.by, self.label, self.size, self.seed = by, label, size, seed
-        self.folder = None if folder is None else str(folder)
+        self.folder = None if folder is None else absolute(folder)
         self.shape = (3, *pair(size))
         images, listed = located(CARD, IMAGES, folder), locate(CARD, ATTRIBUTES, folder)
         table = read_attributes(listed)

@@ -8,7 +8,7 @@ from jaxtyping import Int, UInt8
 
 from unbraid.configuration import Plain
 from unbraid.data._files.archives import open_archive
-from unbraid.data._files.fetch import checksum, locate
+from unbraid.data._files.fetch import absolute, checksum, locate
 from unbraid.data._split import Split, official_part, split_number
 from unbraid.data.card import Card, File
 from unbraid.data.contract import Data
@@ -67,7 +67,7 @@ class CIFAR10(Data):
     ):
         split_number(split)
         self.split: Split = split
-        self.folder = None if folder is None else str(folder)
+        self.folder = None if folder is None else absolute(folder)
         self.seed, self.validation = seed, validation
         self._path = locate(CARD, CARD.files[0], self.folder)
         self._sha256 = checksum(self._path)

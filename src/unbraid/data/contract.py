@@ -135,8 +135,9 @@ class FactorGrid(FactorData):
             ValueError: not one column a factor, or a factor value outside its size.
         """
         factors, sizes = np.asarray(factors), np.array(self.factor_sizes)
-        if factors.shape[1] != len(sizes):
-            raise ValueError(f"expected {len(sizes)} columns ({', '.join(self.factor_names)}), got {factors.shape[1]}")
+        if factors.ndim != 2 or factors.shape[1] != len(sizes):
+            names = ", ".join(self.factor_names)
+            raise ValueError(f"expected [n, {len(sizes)}] factors, columns {names}, got shape {factors.shape}")
         if ((factors < 0) | (factors >= sizes)).any():
             raise ValueError(
                 f"expected values of {', '.join(self.factor_names)} from 0 and below {self.factor_sizes}, "

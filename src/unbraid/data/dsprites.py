@@ -11,7 +11,7 @@ from jaxtyping import Int, UInt8
 from unbraid.configuration import Plain
 from unbraid.data._files.archives import Archive, open_archive
 from unbraid.data._files.cache import cached_rows
-from unbraid.data._files.fetch import checksum, locate
+from unbraid.data._files.fetch import absolute, checksum, locate
 from unbraid.data._files.npz import Member
 from unbraid.data.card import Card, File
 from unbraid.data.contract import FactorGrid
@@ -64,7 +64,7 @@ class DSprites(FactorGrid):
     bits: UInt8[np.ndarray, "737280 512"]
 
     def __init__(self, folder: Path | str | None = None):
-        self.folder = None if folder is None else str(folder)
+        self.folder = None if folder is None else absolute(folder)
         self._path = locate(CARD, CARD.files[0], self.folder)
         self._sha256 = checksum(self._path)
         key, what = {"sha256": self._sha256}, "unpacking dSprites"

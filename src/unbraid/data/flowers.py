@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from unbraid.configuration import Plain
 from unbraid.data._files.archives import open_archive
-from unbraid.data._files.fetch import checksum
+from unbraid.data._files.fetch import absolute, checksum
 from unbraid.data._files.images import Pictures, decoded, located, pair
 from unbraid.data._split import Split, split_number, stratified_by
 from unbraid.data.card import Card, File
@@ -75,7 +75,7 @@ class Flowers17(Pictures):
         part = split_number(split)
         self.split: Split = split
         self.size, self.seed = size, seed
-        self.folder = None if folder is None else str(folder)
+        self.folder = None if folder is None else absolute(folder)
         self.shape = (3, *pair(size))
         path = located(CARD, ARCHIVE, folder)
         with open_archive(path) as archive:

@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from unbraid.configuration import Plain
 from unbraid.data._files.archives import open_archive
-from unbraid.data._files.fetch import pinned
+from unbraid.data._files.fetch import absolute, pinned
 from unbraid.data._files.images import SUFFIXES, Channels, Pictures, decoded, hidden, pair
 from unbraid.data._split import SPLITS, Split, split_number, stratified_by
 
@@ -64,7 +64,7 @@ class ImageFolder(Pictures):
         seed: int = 0,
         sha256: str | None = None,
     ):
-        self.path, self.seed, self.levels = str(path), seed, _checked_levels(levels)
+        self.path, self.seed, self.levels = absolute(path), seed, _checked_levels(levels)
         self.split: Split | Literal["all"] = split
         height, width = pair(size)
         self.size = size if isinstance(size, int) else (height, width)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, UInt8
 
 from unbraid.configuration import Plain
 from unbraid.data._drawn.textures import SIZES, cut, grey_textures
-from unbraid.data._files.fetch import pinned
+from unbraid.data._files.fetch import absolute, pinned
 from unbraid.data._groups import population_of_class, require_members
 from unbraid.data._split import Split, split_number
 from unbraid.data.card import Card
@@ -75,8 +75,8 @@ class GrassyMNIST(Grassy):
     ):
         part = split_number(split)
         self.split: Split = split
-        self.folder = None if folder is None else str(folder)
-        self.textures = None if textures is None else str(textures)
+        self.folder = None if folder is None else absolute(folder)
+        self.textures = None if textures is None else absolute(textures)
         self.amplitude, self.seed, self.validation, self.size = amplitude, seed, validation, size
         self.scale, self.brightness = _pair("scale", scale), _pair("brightness", brightness)
         self.groups = None if groups is None else {str(name): list(map(str, of)) for name, of in groups.items()}

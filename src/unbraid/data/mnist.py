@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int, Shaped, UInt8
 
 from unbraid.configuration import Plain
-from unbraid.data._files.fetch import checksum, data_folder, locate
+from unbraid.data._files.fetch import absolute, checksum, data_folder, locate
 from unbraid.data._split import Split, official_part, split_number
 from unbraid.data.card import Card, File
 from unbraid.data.contract import Data
@@ -78,7 +78,7 @@ class _LabelledImages(Data):
     ):
         split_number(split)
         self.split: Split = split
-        self.folder = None if folder is None else str(folder)
+        self.folder = None if folder is None else absolute(folder)
         self.seed, self.validation = seed, validation
         self._files: dict[str, str] = {}
         self._official = True

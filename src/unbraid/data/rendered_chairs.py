@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from unbraid.configuration import Plain
 from unbraid.data._files.archives import open_archive
-from unbraid.data._files.fetch import checksum
+from unbraid.data._files.fetch import absolute, checksum
 from unbraid.data._files.images import Channels, Pictures, decoded, located, pair
 from unbraid.data._split import Split, split_number, stratified
 from unbraid.data.card import Card, File
@@ -49,8 +49,8 @@ class Chairs(Pictures):
     azimuth, elevation: of the view in degrees, `[n]`.
 
     Raises:
-        ValueError: the files are missing or cannot be read, there are fewer than four models or none in this part, a view comes twice, or
-            the share is not above 0 and at most 1.
+        ValueError: the files are missing or cannot be read, there are fewer than four models or none for this part, a
+            view comes twice, or the share is not above 0 and at most 1.
     """
 
     card = CARD
@@ -70,7 +70,7 @@ class Chairs(Pictures):
         self.split: Split = split
         self.size, self.share, self.seed = size, share, seed
         self.channels: Channels = channels
-        self.folder = None if folder is None else str(folder)
+        self.folder = None if folder is None else absolute(folder)
         self.shape = (channels, *pair(size))
         path = located(CARD, ARCHIVE, folder)
         with open_archive(path) as archive:

@@ -123,10 +123,9 @@ class Teapots(FactorData):
             ValueError: not five columns, or a value outside its range.
         """
         factors = np.asarray(factors, np.float64)
-        if factors.shape[1] != len(LARGEST):
-            raise ValueError(
-                f"expected {len(LARGEST)} columns ({', '.join(self.factor_names)}), got {factors.shape[1]}"
-            )
+        if factors.ndim != 2 or factors.shape[1] != len(LARGEST):
+            names = ", ".join(self.factor_names)
+            raise ValueError(f"expected [n, {len(LARGEST)}] factors, columns {names}, got shape {factors.shape}")
         if not ((factors >= 0) & (factors <= LARGEST)).all():
             raise ValueError(
                 f"expected {', '.join(self.factor_names)} from 0 to {LARGEST.round(4).tolist()}, "

@@ -44,7 +44,7 @@ class IgnoreMissing(Likelihood):
     def mean(
         self, output: Float[Tensor, "*many"], library: Float[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "*many"]:
-        """Expected observation, of missing coordinates too; a model with a skip has no output there, and NaN is left."""
+        """Expected observation, of missing coordinates too, unless the output is NaN there: a skip adds x to it."""
         return self.inner.mean(output, library)
 
     def reported(self) -> dict[str, Tensor]:

@@ -50,7 +50,7 @@ class NegativeBinomial(Likelihood):
         output: Float[Tensor, "batch *shape"],
         library: Float[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch *shape"]:
-        """Log probability in nats of every count; `library`: total counts, default the sum of x."""
+        """Log probability in nats of every count; `library`: total counts, default the sum of x (none missing)."""
         counts = x.flatten(1)
         total = counts.sum(1) if library is None else library
         log_mean = F.log_softmax(output.flatten(1), 1) + total.clamp(min=1).log()[:, None]

@@ -81,6 +81,9 @@ class Row:
         return [(index, cell.more) for index, cell in enumerate(self.cells) if cell and cell.more]
 
 
+MOST = 12  # facts of one kind that are shown
+
+
 def measures(runs: Sequence[Shown]) -> list[Row]:
     """One row for every metric, protocol, parameters and subject, in order of appearance, and a cell for every run."""
     keyed = [{_key(result, copy): result for result, copy in _counted(run.results)} for run in runs]
@@ -119,8 +122,17 @@ def overview(run: Shown) -> dict[str, Any]:
         "notes": [str(note) for note in record.get("notes") or []],
         "evaluated": run.evaluated,
         "judged": _judged(run.judged_on),
+        "sources": [_source(card) for card in record.get("cards") or []],
         "left_out": [f"{each['subject']}: {each['reason']}" for each in run.left_out],
     }
+
+
+def _source(card: Any) -> str:
+    """Whose data, and under what terms."""
+    if not isinstance(card, Mapping):
+        return ""
+    known = {name: str(card.get(name) or "") for name in ("title", "licence", "citation")}
+    return f"{known['title']}. Licence: {known['licence']}. Cite: {known['citation']}"
 
 
 def _judged(on: Mapping[str, Any]) -> str:
@@ -207,8 +219,19 @@ def _shared(values: Sequence[float | None]) -> str:
 def _recorded(run: Shown) -> dict[str, Any]:
     order = ("seed", "recipe", "arguments", "training", "model", "objective", "data", "created", "unbraid", "versions")
     chosen = {name: run.record[name] for name in order if name in run.record}
-    rest = {name: value for name, value in run.record.items() if name not in chosen and name not in ("notes", "name")}
+    above = ("notes", "name", "cards")  # what the top of the page shows
+    rest = {name: value for name, value in run.record.items() if name not in chosen and name not in above}
+    if isinstance(rest.get("facts"), Mapping):
+        rest["facts"] = {part: _few(facts) for part, facts in rest["facts"].items()}
     return chosen | rest | {"folder": str(run.path)}
+
+
+def _few(facts: Any) -> Any:
+    """Facts without long lists, such as the mean of every column."""
+    if not isinstance(facts, Mapping):
+        return facts
+    long = {name for name, value in facts.items() if isinstance(value, Mapping | list) and len(value) > MOST}
+    return {name: f"{len(value)}, see run.json" if name in long else value for name, value in facts.items()}
 
 
 def _flatten(value: Any, name: str = "") -> dict[str, str]:

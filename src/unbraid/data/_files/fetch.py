@@ -46,6 +46,11 @@ def locate(card: Card, file: File, folder: Path | str | None = None) -> Path:
     return download(file, places[1])
 
 
+def absolute(path: Path | str) -> str:
+    """The path as a run should remember it, whatever folder it is resumed from."""
+    return str(Path(path).expanduser().absolute())
+
+
 def checksum(path: Path | str) -> str:
     """SHA-256 of a file's content, in hexadecimal; of a folder, that of the sorted names and sizes of its files.
 

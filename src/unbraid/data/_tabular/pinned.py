@@ -14,5 +14,5 @@ def pinned_source(source: object, sha256: str | None) -> str | None:
     if isinstance(source, str):
         return pinned(source, sha256) if Path(source).is_file() else sha256  # that there is none, reading says
     if sha256 is not None:
-        raise ValueError(f"expected sha256 only with a file, got it with a {type(source).__name__} in memory")
+        raise ValueError(f"expected sha256 only with a file, got it with data in memory ({type(source).__name__})")
     return None
