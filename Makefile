@@ -51,7 +51,7 @@ clean:  ## remove the environment and everything built
 # torch first: nothing that is installed later may choose another build of it
 .venv/runtime: pyproject.toml constraints.txt | .venv/bin/python
 	$(INSTALL) torch
-	$(INSTALL) --editable .
+	$(INSTALL) --editable '.[anndata,parquet]'
 	@touch $@
 
 .venv/development: .venv/runtime

@@ -141,7 +141,7 @@ def test_full_disk_is_told_before_anything_is_made():
 def test_progress_is_logged_and_nothing_is_printed(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]):
     with caplog.at_level(logging.INFO, "unbraid"):
         cached()
-    assert "making numbers: 2500 rows of 2500 rows, 0 s left" in caplog.text
+    assert "making numbers: 2,500 of 2,500 rows, 0 s left" in caplog.text
     assert capfd.readouterr().out == ""
 
 

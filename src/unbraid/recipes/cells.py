@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from unbraid.recipes.networks import PopulationModel, population_objective
+from unbraid.recipes.networks import PopulationModel, plain, population_objective
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def cells(
         dispersion: initial dispersion of the counts, then learned for each gene.
         training: how to train.
     """
-    arguments = {key: value for key, value in locals().items() if key not in ("out", "training")}
+    arguments = plain(locals(), "out", "training")
     from unbraid.data.cells import Cells
     from unbraid.training import train
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from unbraid.recipes.networks import PopulationModel, image_model, population_objective
+from unbraid.recipes.networks import PopulationModel, image_model, plain, population_objective
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def images(
         decoder_widths: channels of the decoders' layers; the side must be divisible by 2 for each.
         training: how to train.
     """
-    arguments = {key: value for key, value in locals().items() if key not in ("out", "training")}
+    arguments = plain(locals(), "out", "training")
     from unbraid.configuration import describe
     from unbraid.data import SPLITS, Translate
     from unbraid.training import train

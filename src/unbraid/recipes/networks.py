@@ -51,3 +51,8 @@ def population_objective(
     if (model, objective) != ("cpvae", "mi"):
         return ELBO()
     return CrossPopulation(Constant(alpha) if rate == 1 else Exponential(rate, maximum, alpha))
+
+
+def plain(arguments: dict, *left_out: str) -> dict:
+    """A recipe's arguments (its `locals()`) as the run records them."""
+    return {key: value for key, value in arguments.items() if key not in left_out}

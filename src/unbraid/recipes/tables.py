@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from unbraid.recipes.networks import PopulationModel, population_objective
+from unbraid.recipes.networks import PopulationModel, plain, population_objective
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def table(
         linear: decoders without hidden layers, whose weights say what each latent does to each column.
         training: how to train.
     """
-    given = {key: value for key, value in locals().items() if key not in ("out", "training")}
+    given = plain(locals(), "out", "training")
     arguments = {**given, "file": str(file)}
     from unbraid.data import Table
     from unbraid.training import train

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from unbraid.recipes.networks import PopulationModel, image_model, population_objective
+from unbraid.recipes.networks import PopulationModel, image_model, plain, population_objective
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def sprites(
             at rates above 1e-4 may diverge or stand still.
         training: how to train.
     """
-    arguments = _plain(locals(), "out", "training")
+    arguments = plain(locals(), "out", "training")
     import numpy as np
 
     from unbraid.data import Sprites
@@ -102,7 +102,7 @@ def grassy(
         decoder_widths: channels of the decoders' layers.
         training: how to train.
     """
-    arguments = _plain(locals(), "out", "training")
+    arguments = plain(locals(), "out", "training")
     from unbraid.data import GrassyDigits
     from unbraid.training import train
 
@@ -145,7 +145,7 @@ def vectors(
         widths: of the hidden layers.
         training: how to train.
     """
-    arguments = _plain(locals(), "out", "training")
+    arguments = plain(locals(), "out", "training")
     from unbraid.data import TwoPopulationVectors
     from unbraid.likelihoods import Gaussian
     from unbraid.models import CPVAE
@@ -166,8 +166,3 @@ def vectors(
     minimised = CrossPopulation(Constant(alpha)) if objective == "mi" else ELBO()
     record = {"recipe": "vectors", "arguments": arguments, "notes": ["Data: generated, all factors known."]}
     return train(built, minimised, data, out, training, validation, test, record)
-
-
-def _plain(arguments: dict, *left_out: str) -> dict:
-    """A recipe's arguments as the run records them."""
-    return {key: value for key, value in arguments.items() if key not in left_out}

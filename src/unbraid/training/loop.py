@@ -12,11 +12,11 @@ from unbraid.data.augmentation import Augmentation
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
 from unbraid.objectives.contract import Objective
+from unbraid.progress import ProgressBar
 from unbraid.randomness import Purpose, derived_seed
 from unbraid.runs import Run
 from unbraid.settings import Training
 from unbraid.training.batches import Batches
-from unbraid.training.display import Display
 from unbraid.training.interruption import StopRequest
 from unbraid.training.validation import validation_bound
 from unbraid.types import Batch, Progress
@@ -72,7 +72,7 @@ class Loop:
         """All updates, and what goes with them."""
         began = time.monotonic() - self.seconds
         self.model.train()
-        with StopRequest() as request, Display(self.run.path.name, self.step, self.training.steps) as display:
+        with StopRequest() as request, self.progress_bar() as display:
             while self.step < self.training.steps and not self.stopped:
                 self.update()
                 self.seconds = time.monotonic() - began
@@ -102,11 +102,15 @@ class Loop:
         self.generator.manual_seed(derived_seed(self.training.seed, Purpose.AUGMENTATION, self.step))
         return replace(batch, x=self.augmentation(batch.x, self.generator))
 
+    def progress_bar(self) -> ProgressBar:
+        """How far training is, for whoever waits."""
+        return ProgressBar(self.run.path.name, self.training.steps, "steps", every=30.0, start=self.step)
+
     def progress(self) -> Progress:
         """Steps and passes over the data so far."""
         return Progress(self.step, self.step * self.training.batch_size // len(self.data))
 
-    def follow_up(self, display: Display) -> None:
+    def follow_up(self, display: ProgressBar) -> None:
         """Log, validate and save when it is time."""
         last = self.step == self.training.steps
         if last or self.step % self.training.log_every == 0:

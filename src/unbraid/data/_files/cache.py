@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 
 from unbraid.data._files.fetch import cache_folder
 from unbraid.data._files.lock import finish, part_of, write
-from unbraid.data._files.progress import Progress
+from unbraid.progress import ProgressBar
 
 LOGGER = logging.getLogger("unbraid")
 FORMAT = 1  # of the files; with another one they are made anew
@@ -117,7 +117,7 @@ def _write(path: Path, rows: _Rows, make: Callable[[int, int], np.ndarray], chun
         free = shutil.disk_usage(path.parent).free
         if left > free:
             raise OSError(f"it needs {left / 1e6:.0f} MB and has {free / 1e6:.0f} MB left")
-        with Progress(what, rows.shape[0], "rows") as progress:
+        with ProgressBar(what, rows.shape[0], "rows") as progress:
             progress.show(start)
             for begin in range(start, rows.shape[0], chunk):
                 end = min(begin + chunk, rows.shape[0])

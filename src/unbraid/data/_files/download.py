@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unbraid.data._files.lock import finish, part_of, write
-from unbraid.data._files.progress import Progress
 from unbraid.data.card import File
+from unbraid.progress import ProgressBar
 
 if TYPE_CHECKING:
     import requests
@@ -51,7 +51,7 @@ def download(file: File, target: Path, retries: int = 4, pause: float = 1.0) -> 
 def _fill(part: FileIO, file: File, target: Path, retries: int, pause: float) -> None:
     """Try until the part is whole."""
     failed = best = 0
-    with Progress(f"downloading {file.name}", file.size) as progress:
+    with ProgressBar(f"downloading {file.name}", file.size) as progress:
         while True:
             best = max(best, _length(part))
             try:
@@ -64,7 +64,7 @@ def _fill(part: FileIO, file: File, target: Path, retries: int, pause: float) ->
                 time.sleep(pause * 2 ** (failed - 1))
 
 
-def _attempt(part: FileIO, file: File, target: Path, progress: Progress) -> None:
+def _attempt(part: FileIO, file: File, target: Path, progress: ProgressBar) -> None:
     """One request, for what is missing.
 
     Raises:
@@ -142,7 +142,7 @@ def _position(response: "requests.Response", file: File, target: Path, part: Fil
     return start, file.size if total is None else total
 
 
-def _copy(response: "requests.Response", part: FileIO, total: int | None, progress: Progress) -> None:
+def _copy(response: "requests.Response", part: FileIO, total: int | None, progress: ProgressBar) -> None:
     """Append the response to the part as it was sent.
 
     Raises:
