@@ -1,5 +1,7 @@
 """Judging a run: numbers with their protocols, and the arrays that figures are drawn from."""
 
+import csv
+import io
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,7 @@ def evaluate(run: Path, max_codes: int = 50_000, seed: int = 0, data: "Data | No
     from unbraid.data import FactorGrid
     from unbraid.recipes.judging import Subject, general, pictures
     from unbraid.recipes.judging_factors import judge_factors
+    from unbraid.recipes.judging_features import as_rows
     from unbraid.recipes.judging_populations import judge_populations
     from unbraid.runs import Run
 
@@ -53,7 +56,19 @@ def evaluate(run: Path, max_codes: int = 50_000, seed: int = 0, data: "Data | No
         "kind": "population" if populations else "sequential",
     }
     opened.save_evaluation(outcome, arrays)
+    if "feature_gain" in arrays:
+        _write_table(opened.path / "evaluation" / "features.csv", as_rows(arrays))
     return opened
+
+
+def _write_table(file: Path, rows: list[dict[str, object]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    from unbraid.runs import write_atomically
+
+    write_atomically(file, text.getvalue().encode())
 
 
 def _held_out(run: "Run") -> "tuple[str, Data]":

@@ -101,3 +101,22 @@ def _shift_name(likelihood: Likelihood) -> str:
 def _counts(likelihood: Likelihood) -> bool:
     inner = likelihood.inner if isinstance(likelihood, IgnoreMissing) else likelihood
     return isinstance(inner, NegativeBinomial)
+
+
+def as_rows(arrays: Arrays) -> list[dict[str, object]]:
+    """The table of features: one row for each population and feature, the best explained first."""
+    columns = {
+        "gain_nats": "gain",
+        "gain_low": "gain_low",
+        "gain_high": "gain_high",
+        "gain_by_chance": "gain_by_chance",
+        str(arrays["feature_shift_name"]): "shift",
+        "gain_over_left_out_nats": "gain_left_out",
+    }
+    rows = []
+    for k, population in enumerate(arrays["population_names"].tolist()):
+        order = np.argsort(-arrays["feature_gain"][k], kind="stable")
+        for rank, feature in enumerate(order.tolist(), 1):
+            values = {name: float(arrays[f"feature_{key}"][k, feature]) for name, key in columns.items()}
+            rows.append({"population": population, "rank": rank, "feature": arrays["feature_names"][feature], **values})
+    return rows
