@@ -58,7 +58,7 @@ def test_planted_genes_are_what_private_parts_explain(file, objective, tmp_path)
     assert evaluation is not None
     explained = [one for one in evaluation["results"] if one["metric"] == "explained_features"]
     assert len(explained) == 4
-    table = pandas.read_csv(run.path / "evaluation" / "features.csv")
+    table = pandas.read_csv(run.path / "evaluation" / "features.csv", float_precision="round_trip")
     best = table[table["population"] == "treated"].head(3)
     assert best["feature"].tolist() == [f"g{gene}" for gene in order[:3]]
     assert best["rank"].tolist() == [1, 2, 3]
