@@ -360,8 +360,13 @@ def test_sampled_observations_are_those_of_the_factors(make: Callable[[], Factor
         data.sample(np.full((1, drawn.shape[1]), -1, dtype=drawn.dtype))
 
 
-def test_held_bytes_are_counted(data: Data):
-    assert 0 <= data.held < 2**31
+def test_held_bytes_are_those_of_arrays_in_memory(tmp_path: Path):
+    inside, mapped = Arrays(np.ones((50, 3))), Arrays(np.ones((50, 3)))
+    assert inside.held == 50 * 3 * 4
+    np.save(tmp_path / "x.npy", mapped.x)
+    mapped.x = np.load(tmp_path / "x.npy", mmap_mode="r")[:40]
+    assert mapped.held == 0
+    assert Populations({"a": inside, "b": mapped}).held == inside.held + 90 * 8 + 2 * 8
 
 
 def test_facts_are_plain(data: Data):

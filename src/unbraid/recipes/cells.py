@@ -60,7 +60,7 @@ def cells(
         training: how to train.
     """
     arguments = plain(locals(), "out", "training")
-    from unbraid.data.cells import Cells
+    from unbraid.data import Cells
     from unbraid.training import train
 
     arguments["file"] = str(file)
@@ -90,10 +90,9 @@ def _model(
     """The decoders start at the training data's log proportions: the shared one at those of all populations together,
     a private one at its population's difference from them, so that the shared code need not learn populations first.
     """
-    from unbraid.likelihoods.negative_binomial import NegativeBinomial
+    from unbraid.likelihoods import NegativeBinomial
     from unbraid.models import CPVAE, SequentialVAE
-    from unbraid.nets import MLPDecoder, MLPTrunk
-    from unbraid.nets.counts import CountTrunk
+    from unbraid.nets import CountTrunk, MLPDecoder, MLPTrunk
     from unbraid.randomness import seeded
 
     size, (common, differences) = data.shape[0], _log_proportions(data)

@@ -62,12 +62,12 @@ def evaluate(run: Path, max_codes: int = 50_000, seed: int = 0, data: "Data | No
 
 
 def _write_table(file: Path, rows: list[dict[str, object]]) -> None:
+    from unbraid.runs import write_atomically
+
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    from unbraid.runs import write_atomically
-
     write_atomically(file, text.getvalue().encode())
 
 

@@ -85,12 +85,12 @@ def _images(source, split, folder, groups, attribute, levels, size, seed) -> "Da
         "fashion-mnist": lambda: FashionMNIST(split, folder, seed=seed),
         "cifar10": lambda: CIFAR10(split, folder, seed=seed),
         "flowers": lambda: Flowers17(split, folder=folder, size=size, seed=seed),
-        "grassy-mnist": lambda: GrassyMNIST(split, folder=folder, seed=seed),
+        "grassy-mnist": lambda: GrassyMNIST(split, folder=folder, seed=seed, groups=groups),
         "celeba": lambda: CelebA(split, by=attribute, size=size, folder=folder, seed=seed),
     }
     if source not in named and not Path(source).exists():
         raise ValueError(f"expected one of {', '.join(named)}, or the path of images, got '{source}'")
     opened = named[source]() if source in named else ImageFolder(source, size, levels=levels, split=split, seed=seed)
-    if groups is None and len(opened.populations) > 1:
+    if len(opened.populations) > 1 and (groups is None or source == "grassy-mnist"):  # which knows its groups itself
         return opened
     return ByClass(opened, groups)

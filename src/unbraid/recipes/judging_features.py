@@ -7,9 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unbraid.likelihoods import IgnoreMissing, Likelihood
-from unbraid.likelihoods.negative_binomial import NegativeBinomial
-from unbraid.metrics.features import explained_features, feature_table
+from unbraid.likelihoods import IgnoreMissing, Likelihood, NegativeBinomial
+from unbraid.metrics import explained_features, feature_table
 from unbraid.models import CPVAE
 from unbraid.recipes.judging import Arrays, Subject
 from unbraid.types import Batch

@@ -8,7 +8,6 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.figure import Figure
 
 from unbraid import plots
-from unbraid.plots.features import feature_bars
 from unbraid.report.drawing import png, svg
 from unbraid.report.reading import Shown
 from unbraid.report.tables import Row
@@ -185,7 +184,7 @@ def _features(run: Shown) -> Figure | None:
         return None
     gain, low, high, by_chance, shift = found
     shift_name = str(run.arrays["feature_shift_name"]) if "feature_shift_name" in run.arrays else "shift"
-    return feature_bars(_names(run, "feature_names"), gain, low, high, _names(run), by_chance, shift, shift_name)
+    return plots.feature_bars(_names(run, "feature_names"), gain, low, high, _names(run), by_chance, shift, shift_name)
 
 
 def _code_factors(run: Shown) -> Figure | None:
