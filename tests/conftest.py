@@ -24,7 +24,7 @@ settings.register_profile("unbraid", deadline=None, derandomize=True)  # the sam
 settings.load_profile("unbraid")
 
 from unbraid.likelihoods import Bernoulli, Gaussian  # noqa: E402
-from unbraid.models import CPVAE, Model, SequentialVAE  # noqa: E402
+from unbraid.models import CPVAE, ContrastiveVAE, Model, SequentialVAE  # noqa: E402
 from unbraid.nets import (  # noqa: E402
     ConvDecoder,
     ConvTrunk,
@@ -63,6 +63,16 @@ def population_mlp(count: int) -> Model:
     return CPVAE(MLPTrunk(5, (8,)), MLPDecoder(3, 5, (8,)), private, Gaussian(0.5, learned=True), NAMES[:count])
 
 
+def contrastive_conv() -> Model:
+    decoder, likelihood = SkipDecoder(5, SMALL, (4, 4), 0.5), Gaussian(0.1, learned=True)
+    return ContrastiveVAE(NormTrunk(SMALL, (4, 4)), decoder, likelihood, NAMES[:2], "first", 3, 2)
+
+
+def contrastive_mlp(count: int, background: str) -> Model:
+    networks = MLPTrunk(5, (8,)), MLPDecoder(5, 5, (8,))
+    return ContrastiveVAE(*networks, Gaussian(0.5, learned=True), NAMES[:count], background, 3, 2)
+
+
 MODELS: dict[str, Callable[[], Model]] = {
     **{f"{name}, conv": lambda s=s: sequential_conv(*s) for name, s in SWITCHES.items()},
     **{f"{name}, MLP": lambda s=s: sequential_mlp(*s) for name, s in SWITCHES.items()},
@@ -70,6 +80,9 @@ MODELS: dict[str, Callable[[], Model]] = {
     "CPVAE of 2, conv": lambda: population_conv(2),
     "CPVAE of 2, MLP": lambda: population_mlp(2),
     "CPVAE of 3, MLP": lambda: population_mlp(3),
+    "contrastive VAE of 2, conv": contrastive_conv,
+    "contrastive VAE of 2, MLP": lambda: contrastive_mlp(2, "first"),
+    "contrastive VAE of 3, MLP": lambda: contrastive_mlp(3, "second"),
 }
 
 

@@ -17,6 +17,10 @@ class Purpose(IntEnum):
     VALIDATION = 3
     EVALUATION = 4
     AUGMENTATION = 5
+    ADVERSARY_WEIGHTS = 6
+    ADVERSARY_ORDER = 7
+    ADVERSARY_NOISE = 8
+    ADVERSARY_AUGMENTATION = 9
 
 
 def derived_seed(*key: int) -> int:

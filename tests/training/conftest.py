@@ -13,6 +13,7 @@ from unbraid.likelihoods import Bernoulli, Gaussian
 from unbraid.models import CPVAE, Model, SequentialVAE
 from unbraid.nets import ConvDecoder, ConvTrunk, MLPDecoder, MLPTrunk, NormTrunk, SkipDecoder
 from unbraid.objectives import ELBO, Constant, CrossPopulation, Exponential, Objective
+from unbraid.objectives.factor import FactorVAE
 from unbraid.randomness import seeded
 
 IMAGE = (1, 8, 8)
@@ -67,11 +68,18 @@ def table_task() -> Task:
     return Task(model, CrossPopulation(Constant(2.0)), *data)
 
 
+def adversarial_task() -> Task:
+    """VAE with batch norm on populations, whose batches are balanced, under an objective with an adversary."""
+    model = SequentialVAE(NormTrunk(IMAGE, (4, 4)), SkipDecoder(3, IMAGE, (4, 4)), Gaussian(0.1), False, False)
+    return Task(model, FactorVAE(5.0, (8, 8), learning_rate=1e-2), images(41, 0, True), images(20, 1, True))
+
+
 TASKS = {
     "CPVAE with batch norm": population_task,
     "CPVAE of vectors": table_task,
     "SR-VAE": sequential_task,
     "VAE of vectors": vector_task,
+    "FactorVAE": adversarial_task,
 }
 
 
@@ -99,6 +107,12 @@ def vae() -> Callable[[], Task]:
 def cpvae() -> Callable[[], Task]:
     """Makes the quickest task with populations, every time with the same weights."""
     return fresh(table_task)
+
+
+@pytest.fixture
+def factor_vae() -> Callable[[], Task]:
+    """Makes the task with an adversary, every time with the same weights."""
+    return fresh(adversarial_task)
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unbraid.data import Arrays, Data
-from unbraid.training.batches import Batches
+from unbraid.randomness import Purpose
+from unbraid.training.batches import Batches, copied
 from unbraid.types import Batch
 
 
@@ -100,6 +102,35 @@ class Lacking(Data):
 
     def batch(self, index) -> Batch:
         raise AssertionError("refused before")
+
+
+@given(case=cases(), step=st.integers(0, 10**6))
+def test_another_purpose_gives_an_order_of_its_own_with_the_same_balance(case, step):
+    sizes, size, seed = case
+    data = populations(sizes)
+    assert np.array_equal(Batches(data, size, seed, purpose=Purpose.ORDER)(step), Batches(data, size, seed)(step))
+    index = Batches(data, size, seed, purpose=Purpose.ADVERSARY_ORDER)(step)
+    counts = [int(np.isin(index, group).sum()) for group in members(data)]
+    assert len(index) == size
+    assert counts == [int(np.isin(Batches(data, size, seed)(step), group).sum()) for group in members(data)]
+
+
+def test_the_orders_of_two_purposes_have_nothing_to_do_with_each_other():
+    one, two = (Batches(populations([10_000]), 10_000, 3, purpose=p) for p in (Purpose.ORDER, Purpose.ADVERSARY_ORDER))
+    for step, other in ((0, 0), (0, 1), (1, 0)):
+        assert abs(np.corrcoef(one(step), two(other))[0, 1]) < 0.04  # four standard errors
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_copies_stand_one_after_the_other(copies: int):
+    batch = Batch(torch.arange(8.0).reshape(4, 2), torch.arange(4), torch.arange(4.0))
+    found = copied(batch, copies)
+    for name in ("x", "population", "library"):
+        rows = getattr(found, name).reshape(4, copies, -1)
+        assert all(torch.equal(rows[:, k].squeeze(), getattr(batch, name)) for k in range(copies))
+    bare = copied(Batch(batch.x), copies)
+    assert bare.population is None
+    assert bare.library is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The loop: what it computes, what it logs, what it leaves behind."""
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from unbraid.data import Arrays
+from unbraid.objectives.contract import Adversarial
 from unbraid.randomness import Purpose, derived_seed
 from unbraid.runs import Run
 from unbraid.settings import Training
@@ -51,14 +53,23 @@ def test_the_loop_is_plain_gradient_descent(task: Callable, tmp_path: Path):
     run, literal = trained(task, tmp_path / "run"), task()
     optimizer = torch.optim.Adam(literal.model.parameters(), 1e-2, betas=(0.9, 0.999))
     batches, generator, losses = Batches(literal.data, 8, 0), torch.Generator(), []
+    second = Batches(literal.data, 8, 0, purpose=Purpose.ADVERSARY_ORDER)
+    if isinstance(literal.objective, Adversarial):
+        literal.objective.prepare(literal.model, CPU, derived_seed(0, Purpose.ADVERSARY_WEIGHTS))
     for step in range(12):
         batch = literal.data.batch(batches(step))
         generator.manual_seed(derived_seed(0, Purpose.NOISE, step))
         progress = Progress(step, step * 8 // len(literal.data))
-        terms = literal.objective(literal.model(batch, generator), batch, progress)
+        forward = literal.model(batch, generator)
+        terms = literal.objective(forward, batch, progress)
         optimizer.zero_grad()
         terms.loss.backward()
         optimizer.step()
+        if isinstance(literal.objective, Adversarial):
+            generator.manual_seed(derived_seed(0, Purpose.ADVERSARY_NOISE, step))
+            # by a copy, whose running averages alone move
+            others = copy.deepcopy(literal.model)(literal.data.batch(second(step)), generator).samples
+            literal.objective.follow(forward.samples, others, generator)
         losses.append(terms.loss.item())
     torch.testing.assert_close(run.load_weights(), dict(literal.model.state_dict()), rtol=1e-4, atol=1e-5)
     logged = [line["loss"] for line in run.metrics() if line["split"] == "train"]
@@ -73,7 +84,11 @@ def test_metrics_are_lines_with_every_term_named(task: Callable, tmp_path: Path)
         ("train", 4), ("valid", 6), ("train", 8), ("train", 12), ("valid", 12),
     ]  # fmt: skip
     batch = made.data.batch(np.arange(4))
-    terms = {*made.objective(made.model(batch), batch, Progress()).named(), *made.model.likelihood.reported()}
+    terms = {*made.model.likelihood.reported()}
+    if isinstance(made.objective, Adversarial):
+        made.objective.prepare(made.model, CPU, 0)
+        terms |= {"adversary/loss", "adversary/accuracy"}
+    terms |= {*made.objective(made.model(batch), batch, Progress()).named()}
     head = {"split", "step", "epoch", "seconds"}
     for line in lines:
         assert line["epoch"] == line["step"] * 8 // len(made.data)

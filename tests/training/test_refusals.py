@@ -12,6 +12,8 @@ from unbraid.likelihoods import Bernoulli, Gaussian, IgnoreMissing
 from unbraid.models import CPVAE, Model, SequentialVAE
 from unbraid.nets import ConvDecoder, ConvTrunk, MaskedTrunk, MLPDecoder, MLPTrunk
 from unbraid.objectives import ELBO, CrossPopulation, Objective
+from unbraid.objectives.factor import FactorVAE
+from unbraid.objectives.total_correlation import BetaTC
 from unbraid.settings import Training
 from unbraid.training import train
 from unbraid.types import Batch
@@ -140,6 +142,18 @@ CASES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "a VAE under the MI objective": (
         attempt(vector_vae(), Arrays(TABLE, TWO), CrossPopulation()),
         "a model with private heads", "got a model or data without", "use CPVAE",
+    ),
+    "a model with two blocks for FactorVAE": (
+        attempt(cpvae(), Arrays(TABLE, TWO), FactorVAE()),
+        "a model with one latent block", "got the blocks shared, private", "or a VAE on the pooled data",
+    ),
+    "another number of observations for beta-TC": (
+        attempt(vector_vae(), Arrays(TABLE), BetaTC(30)),
+        "observations=20", "got 30", r"use BetaTC\(20\)",
+    ),
+    "a batch of one for an adversary": (
+        attempt(vector_vae(), Arrays(TABLE), FactorVAE(widths=(4,)), batch_size=1),
+        "batch_size of at least 2 for an adversary", "got 1", "use a larger batch",
     ),
     "an empty population": (
         attempt(cpvae(), Loose(TABLE, np.zeros(20, dtype=np.int64), ("a", "b"))),

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from unbraid.data import Arrays
+from unbraid.objectives.contract import Adversarial
 from unbraid.runs import Run
 from unbraid.settings import Training
 from unbraid.training import resume, train
@@ -67,8 +68,9 @@ def whole(make: Callable, out: Path, training: Training = SHORT) -> Run:
 def cut_off(make: Callable, out: Path, after: int, training: Training = SHORT) -> Run:
     """A run that Ctrl-C ended after so many updates."""
     task = make()
+    data = interrupting(task.data, after * (1 + isinstance(task.objective, Adversarial)))  # which draws a second batch
     with pytest.raises(KeyboardInterrupt):
-        train(task.model, task.objective, interrupting(task.data, after), out, training, task.validation)
+        train(task.model, task.objective, data, out, training, task.validation)
     return Run(out)
 
 
@@ -250,8 +252,8 @@ def kill_after(step: int, out: Path, *command: str) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "patience"),
-    [("CPVAE with batch norm", None), ("SR-VAE", None), ("VAE of vectors", 5)],
-    ids=["CPVAE with batch norm", "SR-VAE", "early stopping"],
+    [("CPVAE with batch norm", None), ("SR-VAE", None), ("VAE of vectors", 5), ("FactorVAE", None)],
+    ids=["CPVAE with batch norm", "SR-VAE", "early stopping", "FactorVAE"],
 )
 def test_a_killed_run_resumes_to_the_same_weights(tasks: Any, tmp_path: Path, name: str, patience: int | None):
     steps = 200 if patience is None else 2000

@@ -1,7 +1,9 @@
 """Models: a joint distribution and its posterior."""
 
 from unbraid.models.contract import Model
+from unbraid.models.contrastive import ContrastiveVAE
+from unbraid.models.evidence import log_weights
 from unbraid.models.population import CPVAE, Add, Combination
 from unbraid.models.sequential import SequentialVAE
 
-__all__ = ["CPVAE", "Add", "Combination", "Model", "SequentialVAE"]
+__all__ = ["CPVAE", "Add", "Combination", "ContrastiveVAE", "Model", "SequentialVAE", "log_weights"]

@@ -34,6 +34,10 @@ class Model(Configured, nn.Module, ABC):
     def encode(self, x: Float[Tensor, "batch *shape"]) -> dict[str, Float[Tensor, "batch *code"]]:
         """Posterior means by latent block, `[batch, latent]`; private: every head, `[batch, population, latent]`."""
 
+    def samples(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Float[Tensor, "batch code"]]:
+        """The latents that `forward` would draw, by block, `[batch, latent]`, without what only its output needs."""
+        return self(batch, generator).samples
+
 
 def draw(
     generator: torch.Generator | None, shape: tuple[int, ...], like: Float[Tensor, "..."]

@@ -14,6 +14,27 @@ from unbraid.nets.contract import Decoder, Trunk
 from unbraid.types import Batch, Forward, Normal
 
 
+def known_population(batch: Batch, populations: Sequence[str]) -> Int[Tensor, " batch"]:
+    """The population index of every observation.
+
+    Raises:
+        ValueError: the batch has none, or one that is no index into `populations`.
+    """
+    known = tuple(populations)
+    if batch.population is None:
+        raise ValueError(
+            f"expected a population index for each observation (0..{len(known) - 1} for {known}), got none; use data "
+            "with populations, or `encode` to see every head"
+        )
+    unseen = (batch.population < 0) | (batch.population >= len(known))
+    if unseen.any():
+        raise ValueError(
+            f"expected population indices from 0 to {len(known) - 1} for {known}, got "
+            f"{int(batch.population[unseen][0])}; the model has never seen that population"
+        )
+    return batch.population
+
+
 class Combination(Configured, ABC):
     """g(shared, private): how the two decoders' outputs become the likelihood's parameter.
 
@@ -91,7 +112,7 @@ class CPVAE(Model):
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Forward:
         """Infer both blocks, sample, decode with the shared and the sample's own private decoder."""
-        population = self._population(batch)
+        population = known_population(batch, self.populations)
         shared, heads = self.posteriors(batch.x)
         own = self.own(heads, population)
         z = shared.sample(draw(generator, tuple(shared.mean.shape), batch.x))
@@ -137,7 +158,7 @@ class CPVAE(Model):
 
         A part that is left out is replaced by the combination's neutral output (zero for addition).
         """
-        population = self._population(batch)
+        population = known_population(batch, self.populations)
         shared, heads = self.posteriors(batch.x)
         a = self.shared_decoder(shared.mean)
         b = self.decode_private(self.own(heads, population).mean, population)
@@ -162,17 +183,3 @@ class CPVAE(Model):
     ) -> Float[Tensor, "batch *shape"]:
         """Mean observations of given latents."""
         return self.likelihood.mean(self.combine(self.shared_decoder(z), self.decode_private(t, population)))
-
-    def _population(self, batch: Batch) -> Int[Tensor, " batch"]:
-        if batch.population is None:
-            raise ValueError(
-                f"expected a population index for each observation (0..{len(self.populations) - 1} for "
-                f"{self.populations}), got none; use data with populations, or `encode` to see every head"
-            )
-        unseen = (batch.population < 0) | (batch.population >= len(self.populations))
-        if unseen.any():
-            raise ValueError(
-                f"expected population indices from 0 to {len(self.populations) - 1} for {self.populations}, "
-                f"got {int(batch.population[unseen][0])}; the model has never seen that population"
-            )
-        return batch.population

@@ -80,6 +80,13 @@ class SequentialVAE(Model):
         log_likelihood = self.likelihood.log_prob(x, output, batch.library)
         return Forward(output, log_likelihood, {"z": posterior}, {"z": z}, steps=steps)
 
+    def samples(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Float[Tensor, "batch code"]]:
+        """The latents that `forward` would draw, `z`, `[batch, latent]`; one pass needs no decoder for them."""
+        if self.sequential:
+            return super().samples(batch, generator)
+        noise = draw(generator, (1, len(batch), self.latents), batch.x)
+        return {"z": self._posterior(batch.x).sample(None if noise is None else noise[0])}
+
     @staticmethod
     def constant_for(output: float, latents: int, sequential: bool = True, skip: bool = True) -> float:
         """What a decoder that knows nothing must answer at every step for the pass to end with x + `output`.
@@ -96,6 +103,8 @@ class SequentialVAE(Model):
 
     def posterior(self, x: Float[Tensor, "batch *shape"]) -> Normal:
         """The posterior of `z` that a pass without noise ends with, `[batch, latent]`."""
+        if not self.sequential:  # no output is needed
+            return self._posterior(x)
         return self(Batch(x)).posteriors["z"]
 
     def _posterior(self, residual: Float[Tensor, "batch *shape"]) -> Normal:

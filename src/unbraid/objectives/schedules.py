@@ -32,6 +32,28 @@ class Constant(Schedule):
         return self.value
 
 
+class Linear(Schedule):
+    """From `start` to `end` in equal steps, and `end` from step number `steps` on.
+
+    Source: Burgess et al. 2018, whose capacity on dSprites, 0 to 25 nats in 100,000 steps, is the default.
+
+    Raises:
+        ValueError: start or end is negative or infinite, or steps is below 1.
+    """
+
+    def __init__(self, start: float = 0.0, end: float = 25.0, steps: int = 100_000):
+        if not (0 <= start < math.inf and 0 <= end < math.inf and steps >= 1):
+            raise ValueError(
+                f"expected finite start and end of at least 0, and at least 1 step, got {start}, {end}, {steps}"
+            )
+        self.start, self.end, self.steps = start, end, steps
+
+    def __call__(self, progress: Progress) -> float:
+        """The weight of this step."""
+        part = min(progress.step / self.steps, 1.0)
+        return float((1 - part) * self.start + part * self.end)
+
+
 class Exponential(Schedule):
     """min(start * rate ** e, maximum), e the number of whole epochs made (the first epoch has e = 0).
 

@@ -4,7 +4,15 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from unbraid.recipes.networks import PopulationModel, image_model, plain, population_objective
+from unbraid.recipes.networks import (
+    PopulationModel,
+    PopulationObjective,
+    image_model,
+    plain,
+    population_objective,
+    settled,
+)
+from unbraid.recipes.objectives import Rival, rival_objective
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
@@ -18,7 +26,8 @@ SWITCHES = {"vae": (False, False), "res-vae": (False, True), "seq-vae": (True, F
 def sprites(
     out: Path,
     model: Pass = "sr-vae",
-    beta: float = 1.0,
+    objective: Rival = "elbo",
+    strength: float | None = None,
     latents: int = 10,
     size: Literal[64, 32, 16] = 64,
     widths: tuple[int, ...] | None = None,
@@ -26,12 +35,16 @@ def sprites(
     centred: bool = True,
     training: Training = Training(),  # noqa: B008 (frozen)
 ) -> "Run":
-    """Train SR-VAE, an ablation or beta-VAE on reconstructed dSprites (2D Shape); defaults are the paper's.
+    """Train SR-VAE, an ablation or a rival on reconstructed dSprites (2D Shape); defaults are the paper's.
 
     Args:
         out: run folder to make.
         model: the pass: plain, with skip (res-vae), sequential (seq-vae), or both (sr-vae).
-        beta: weight of the KL; 1 is the ELBO.
+        objective: what is minimised, under any pass: with the pass vae, beta is beta-VAE, capacity its annealed form,
+            beta-tc is beta-TCVAE, dip-i and dip-ii are DIP-VAE, factor is FactorVAE, info InfoVAE, importance IWAE.
+        strength: the objective's weight: beta (beta: 4, beta-tc: 6), gamma (capacity: 1000, factor: 35), lambda_od
+            (dip-i and dip-ii: 10; lambda_d is 10 times and once that), lambda (info: 100), or the number of samples
+            (importance: 5); default as in brackets; elbo has none.
         latents: number of latents, and of passes if sequential.
         size: image side in pixels.
         widths: channels of the stride-2 layers; default 32, 32, 64, 64 at 64 pixels, the first left out for a halving.
@@ -47,7 +60,6 @@ def sprites(
     from unbraid.likelihoods import Bernoulli
     from unbraid.models import SequentialVAE
     from unbraid.nets import ConvDecoder, ConvTrunk
-    from unbraid.objectives import ELBO, BetaELBO
     from unbraid.randomness import seeded
     from unbraid.training import train
 
@@ -56,6 +68,7 @@ def sprites(
     if len(used) != layers:
         raise ValueError(f"expected {layers} widths for images of {size} pixels, got {used}")
     data = Sprites(size)
+    minimised = rival_objective(objective, strength, len(data))
     index = np.random.default_rng(0).integers(0, len(data), 2000)
     mean = float(data.batch(index).x.mean())
     logit = math.log(mean / (1 - mean)) if centred else 0.0
@@ -63,15 +76,15 @@ def sprites(
     with seeded(training.seed):
         networks = ConvTrunk(1, used, features), ConvDecoder(latents, 1, used, features, offset)
         built = SequentialVAE(*networks, Bernoulli(), *SWITCHES[model])
-    objective = ELBO() if beta == 1 else BetaELBO(beta)
     record = {"recipe": "sprites", "arguments": arguments, "notes": [NOTE_ON_SPRITES]}
-    return train(built, objective, data, out, training, validation=data, record=record)
+    return train(built, minimised, data, out, training, validation=data, record=record)
 
 
 def grassy(
     out: Path,
     model: PopulationModel = "cpvae",
-    objective: Literal["mi", "elbo"] = "mi",
+    objective: PopulationObjective | None = None,
+    background: str | None = None,
     alpha: float = 1.0,
     rate: float = 1.1,
     maximum: float = 1000.0,
@@ -84,12 +97,15 @@ def grassy(
     decoder_widths: tuple[int, ...] = (64, 32),
     training: Training = Training(steps=20_000, learning_rate=1e-3),  # noqa: B008 (frozen)
 ) -> "Run":
-    """Train CPVAE, or a plain VAE on the pooled data, on grassy digits (0-4 and 5-9); sizes are the paper's.
+    """Train CPVAE, or a rival of it, on grassy digits (0-4 and 5-9); sizes are the paper's.
 
     Args:
         out: run folder to make.
-        model: cpvae, or vae with shared + private latents in one block.
-        objective: mi (cross-population mutual information) or elbo ("no MI"); a vae always takes the elbo.
+        model: cpvae, vae (shared + private latents in one block) or contrastive (one population, the background, has
+            no private latents).
+        objective: mi (cross-population mutual information), elbo ("no MI"), or mmd (moment matching, for contrastive);
+            default: mi for cpvae, else elbo, which a vae always takes.
+        background: a contrastive model's background population, "digits 0-4" (the default) or "digits 5-9".
         alpha: weight of the cross term in the first epoch.
         rate: what alpha is multiplied by every epoch; 1 keeps it constant.
         maximum: largest alpha.
@@ -102,16 +118,14 @@ def grassy(
         decoder_widths: channels of the decoders' layers.
         training: how to train.
     """
-    arguments = plain(locals(), "out", "training")
+    arguments = settled(plain(locals(), "out", "training"))
     from unbraid.data import GrassyDigits
     from unbraid.training import train
 
-    if model == "vae":
-        arguments |= {"objective": "elbo", "alpha": None, "rate": None, "maximum": None}
     data = GrassyDigits("train", count, amplitude, training.seed)
     held_out = [GrassyDigits(split, 2000, amplitude, training.seed) for split in ("validation", "test")]
-    built = image_model(model, data, shared, private, variance, trunk_widths, decoder_widths, training.seed)
-    minimised = population_objective(model, objective, alpha, rate, maximum)
+    built = image_model(model, data, shared, private, variance, trunk_widths, decoder_widths, training.seed, background)
+    minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
     notes = ["Data: scikit-learn's digits on drawn grass; a stand-in for Grassy-MNIST, not comparable with it."]
     record = {"recipe": "grassy", "arguments": arguments, "notes": notes}
     return train(built, minimised, data, out, training, *held_out, record=record)

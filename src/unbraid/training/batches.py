@@ -1,10 +1,16 @@
 """The order of the data, a pure function of seed and step: nothing to save, nothing to lose on resuming."""
 
+from dataclasses import replace
+
 import numpy as np
+import torch
 from jaxtyping import Int
 
+from unbraid.data.augmentation import Augmentation
 from unbraid.data.contract import Data
-from unbraid.randomness import Purpose
+from unbraid.randomness import Purpose, derived_seed
+from unbraid.settings import Training
+from unbraid.types import Batch
 
 
 class Shuffled:
@@ -37,11 +43,18 @@ class Batches:
     With populations and `balanced`, every population gives the same number (the first ones one more, if the batch
     cannot be divided), each reshuffled whenever it has been through. Otherwise the whole data are reshuffled.
 
+    Args:
+        data: what the indices point into.
+        batch_size: observations a step.
+        seed: of the order.
+        balanced: whether populations give the same number.
+        purpose: of the order; another purpose gives an independent order of the same data.
+
     Raises:
         ValueError: the batch is larger than the data, or smaller than the number of populations.
     """
 
-    def __init__(self, data: Data, batch_size: int, seed: int, balanced: bool = True):
+    def __init__(self, data: Data, batch_size: int, seed: int, balanced: bool = True, purpose: Purpose = Purpose.ORDER):
         if batch_size > len(data):
             raise ValueError(
                 f"expected a batch no larger than the data, got batch_size {batch_size} for {len(data)} observations; "
@@ -60,9 +73,50 @@ class Batches:
             raise ValueError(f"expected observations of every population, got none of {empty}; leave them out")
         base, extra = divmod(batch_size, len(groups))
         self.counts = [base + (k < extra) for k in range(len(groups))]
-        self.streams = [Shuffled(group, (seed, Purpose.ORDER, k)) for k, group in enumerate(groups)]
+        self.streams = [Shuffled(group, (seed, purpose, k)) for k, group in enumerate(groups)]
 
     def __call__(self, step: int) -> Int[np.ndarray, " batch"]:
         """Indices of the observations of step number `step`, from 0; grouped by population if balanced."""
         pairs = zip(self.streams, self.counts, strict=True)
         return np.concatenate([stream.take(step * count, count) for stream, count in pairs])
+
+
+def copied(batch: Batch, copies: int) -> Batch:
+    """Every observation `copies` times, its copies one after the other."""
+    if copies == 1:
+        return batch
+    parts = (batch.x, batch.population, batch.library)
+    return Batch(*(None if part is None else part.repeat_interleave(copies, 0) for part in parts))  # type: ignore[arg-type]
+
+
+class Supply:
+    """The observations of each step as the model gets them: on its device, changed at random, each `copies` times.
+
+    Args:
+        data, training, augmentation, copies: of what, in what batches, changed how, how often each.
+        device: where the model is.
+        order, change: purposes of the random numbers; others give an independent supply of the same data.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        training: Training,
+        augmentation: Augmentation | None,
+        copies: int,
+        device: torch.device,
+        order: Purpose = Purpose.ORDER,
+        change: Purpose = Purpose.AUGMENTATION,
+    ):
+        self.data, self.augmentation, self.copies = data, augmentation, copies
+        self.seed, self.device, self.change = training.seed, device, change
+        self.batches = Batches(data, training.batch_size, training.seed, training.balanced, order)
+        self.generator = torch.Generator(device)
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of step number `step`, from 0."""
+        batch = self.data.batch(self.batches(step)).to(self.device)
+        if self.augmentation is not None:
+            self.generator.manual_seed(derived_seed(self.seed, self.change, step))
+            batch = replace(batch, x=self.augmentation(batch.x, self.generator))
+        return copied(batch, self.copies)

@@ -5,7 +5,8 @@ import torch
 
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
-from unbraid.objectives.contract import Objective
+from unbraid.objectives.contract import Adversarial, Objective
+from unbraid.training.batches import copied
 from unbraid.types import Batch, Progress
 
 CHECKED_VALUES = 100_000_000  # larger data are checked on evenly spaced observations
@@ -16,7 +17,7 @@ def check(model: Model, objective: Objective, data: Data, batch_size: int) -> No
 
     Raises:
         ValueError: shapes differ, values are infinite, outside what the likelihood allows, or missing where the model
-            needs them, an observation has no value, or populations do not match.
+            needs them, an observation has no value, populations do not match, or the objective refuses them.
     """
     if tuple(data.shape) != tuple(model.shape):
         raise ValueError(
@@ -24,6 +25,9 @@ def check(model: Model, objective: Objective, data: Data, batch_size: int) -> No
             f"got {tuple(data.shape)}; change the networks or resize the data"
         )
     _check_populations(model, data)
+    objective.check(model, data)
+    if isinstance(objective, Adversarial):
+        _check_adversary(model, objective, batch_size)
     gap = _check_values(data, model.likelihood.bounds)
     if (data.missing or gap is not None) and not model.likelihood.missing:
         raise _needs_all(gap, f"the likelihood {model.likelihood!r} needs every coordinate")
@@ -57,6 +61,12 @@ def _check_populations(model: Model, data: Data) -> None:
         )
 
 
+def _check_adversary(model: Model, objective: Adversarial, batch_size: int) -> None:
+    if batch_size < 2:
+        raise ValueError(f"expected a batch_size of at least 2 for an adversary, got {batch_size}; use a larger batch")
+    objective.prepare(model, next(model.parameters()).device, seed=0)  # training makes it anew
+
+
 def _check_values(data: Data, bounds: tuple[float, float] | None) -> int | None:
     """The first observation with a missing value, None if there is none."""
     size = int(np.prod(data.shape))
@@ -86,7 +96,7 @@ def _check_step(model: Model, objective: Objective, batch: Batch) -> None:
     # the objective itself knows what it needs; evaluation mode leaves running averages alone
     training = model.training
     model.eval()
-    batch = batch.to(next(model.parameters()).device)
+    batch = copied(batch.to(next(model.parameters()).device), objective.copies)
     with torch.no_grad():
         objective(model(batch), batch, Progress())
     model.train(training)
@@ -96,7 +106,7 @@ def _check_gradients(model: Model, objective: Objective, batch: Batch, gap: int)
     # a missing value that gets past the mask makes the loss or its gradient NaN, in whatever way the model is built
     training = model.training
     model.eval()
-    batch = batch.to(next(model.parameters()).device)
+    batch = copied(batch.to(next(model.parameters()).device), objective.copies)
     loss = objective(model(batch), batch, Progress()).loss
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)

@@ -2,7 +2,8 @@
 
 import math
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,15 +12,16 @@ from torch import Tensor
 from unbraid.data.augmentation import Augmentation
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
-from unbraid.objectives.contract import Objective
+from unbraid.objectives.contract import Adversarial, Objective
 from unbraid.progress import ProgressBar
 from unbraid.randomness import Purpose, derived_seed
 from unbraid.runs import Run
 from unbraid.settings import Training
-from unbraid.training.batches import Batches
+from unbraid.training.adversary import Adversary
+from unbraid.training.batches import Supply
 from unbraid.training.interruption import StopRequest
 from unbraid.training.validation import validation_bound
-from unbraid.types import Batch, Progress
+from unbraid.types import Progress
 
 
 class DivergedError(ArithmeticError):
@@ -42,8 +44,11 @@ class Loop:
     ):
         self.device = torch.device(_device(training.device))
         self.model, self.objective = model.to(self.device), objective
-        self.data, self.validation, self.training, self.augmentation = data, validation, training, augmentation
-        self.batches = Batches(data, training.batch_size, training.seed, training.balanced)
+        self.data, self.validation, self.training = data, validation, training
+        self.supply = Supply(data, training, augmentation, objective.copies, self.device)
+        self.adversary = None
+        if isinstance(objective, Adversarial):
+            self.adversary = Adversary(objective, self.model, data, training, augmentation, self.device)
         self.optimizer = torch.optim.Adam(model.parameters(), training.learning_rate, fused=True)
         self.generator = torch.Generator(self.device)
         self.step, self.seconds, self.stopped, self.metrics_bytes = 0, 0.0, False, 0
@@ -82,8 +87,8 @@ class Loop:
                     raise KeyboardInterrupt
 
     def update(self) -> None:
-        """One update."""
-        batch = self.batch()
+        """One update, of the model and then of its adversary if it has one."""
+        batch = self.supply(self.step)
         self.generator.manual_seed(derived_seed(self.training.seed, Purpose.NOISE, self.step))
         forward = self.model(batch, self.generator)
         terms = self.objective(forward, batch, self.progress())
@@ -91,16 +96,10 @@ class Loop:
         terms.loss.backward()
         self.optimizer.step()
         named = {**terms.named(), **self.model.likelihood.reported()}
+        if self.adversary:
+            named |= self.adversary(forward.samples, self.step)
         self.window.append({name: value.detach() for name, value in named.items()})
         self.step += 1
-
-    def batch(self) -> Batch:
-        """The observations of this step, on the device, changed if that is asked for."""
-        batch = self.data.batch(self.batches(self.step)).to(self.device)
-        if self.augmentation is None:
-            return batch
-        self.generator.manual_seed(derived_seed(self.training.seed, Purpose.AUGMENTATION, self.step))
-        return replace(batch, x=self.augmentation(batch.x, self.generator))
 
     def progress_bar(self) -> ProgressBar:
         """How far training is, for whoever waits."""
@@ -176,9 +175,14 @@ class Loop:
 
     def check_weights(self) -> None:
         """Make sure that the weights are finite; an update can spoil them after a loss that still was."""
-        wrong = [name for name, value in self.model.state_dict().items() if not value.isfinite().all()]
+        state = {"weight": self.model.state_dict(), **self.opposed()}
+        wrong = [name for name, value in tensors(state) if not value.isfinite().all()]
         if wrong:
-            raise self.diverged([f"weight {wrong[0]}"], self.step)
+            raise self.diverged(wrong[:1], self.step)
+
+    def opposed(self) -> dict[str, Any]:
+        """The adversary's part of a checkpoint, nothing where there is no adversary."""
+        return {"adversary": self.adversary.state_dict()} if self.adversary else {}
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -194,6 +198,7 @@ class Loop:
             "stopped": self.stopped,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            **self.opposed(),
         }
         self.run.save_checkpoint(state)
         self.saved_step, self.saved_at = self.step, time.monotonic()
@@ -213,6 +218,8 @@ class Loop:
         try:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.adversary:
+                self.adversary.load_state_dict(state["adversary"])
             self.step, self.seconds, self.window = state["step"], state["seconds"], state["window"]
             self.best, self.waited, self.stopped = state["best"], state["waited"], state["stopped"]
             self.saved_step, self.metrics_bytes = self.step, state["metrics_bytes"]
@@ -237,6 +244,15 @@ class Loop:
         """Remove what only resuming needed; the status says finished by now, so that nothing asks for it."""
         for name in ("checkpoint.pt", "checkpoint.previous.pt", "best.safetensors"):
             (self.run.path / name).unlink(missing_ok=True)
+
+
+def tensors(state: dict[Any, Any], name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor in nested dictionaries, named by its keys."""
+    for key, value in state.items():
+        if isinstance(value, dict):
+            yield from tensors(value, f"{name}{key} ")
+        elif isinstance(value, Tensor):
+            yield f"{name}{key}", value
 
 
 def _device(name: str) -> str:

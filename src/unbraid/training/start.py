@@ -12,6 +12,7 @@ from unbraid.data.augmentation import Augmentation
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
 from unbraid.objectives.contract import Objective
+from unbraid.objectives.elbo import ELBO
 from unbraid.runs import Run, machine, versions
 from unbraid.settings import Training
 from unbraid.training.checks import check
@@ -51,9 +52,9 @@ def train(
     """
     training = training or Training()
     check(model, objective, data, training.batch_size)
-    if validation is not None:
-        check(model, objective, validation, training.batch_size)
-    elif training.patience is not None:
+    if validation is not None and validation is not data:
+        check(model, ELBO(), validation, training.batch_size)  # whatever is minimised, the bound is what they are for
+    if validation is None and training.patience is not None:
         raise ValueError("expected validation data for early stopping (patience), got none; pass validation=...")
     if augmentation is not None:
         augmentation(data.batch(np.zeros(1, dtype=np.int64)).x, torch.Generator())

@@ -1,0 +1,61 @@
+"""What is minimised where there is one code, by the names that recipes offer."""
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from unbraid.objectives.contract import Objective
+
+Rival = Literal["elbo", "beta", "capacity", "beta-tc", "dip-i", "dip-ii", "factor", "info", "importance"]
+
+
+def rival_objective(name: Rival, strength: float | None, observations: int) -> "Objective":
+    """An objective under the given weight, or its own default one.
+
+    Args:
+        name: of the objective.
+        strength: beta (beta, beta-tc), gamma (capacity, factor), lambda_od with lambda_d in the paper's ratio (dip-i,
+            dip-ii), lambda (info), number of samples (importance); None for the objective's default.
+        observations: size of the training data.
+
+    Raises:
+        ValueError: the strength is nothing that the objective can take.
+    """
+    from unbraid.objectives.capacity import Capacity
+    from unbraid.objectives.dip import DIP1, DIP2
+    from unbraid.objectives.elbo import ELBO, BetaELBO
+    from unbraid.objectives.factor import FactorVAE
+    from unbraid.objectives.importance import ImportanceWeighted
+    from unbraid.objectives.info import InfoVAE
+    from unbraid.objectives.total_correlation import BetaTC
+
+    if strength is not None and not math.isfinite(strength):
+        raise ValueError(f"expected a finite strength, got {strength}")
+    given: list[Any] = [] if strength is None else [strength]
+    match name:
+        case "beta":
+            return BetaELBO(*given)
+        case "capacity":
+            return Capacity(None, *given)
+        case "beta-tc":
+            return BetaTC(observations, 1.0, *given)
+        case "dip-i":
+            return DIP1(*given, *(10 * weight for weight in given))
+        case "dip-ii":
+            return DIP2(*given, *given)
+        case "factor":
+            return FactorVAE(*given)
+        case "info":
+            return InfoVAE(0.0, *given)
+        case "importance":
+            return ImportanceWeighted(*map(_whole, given))
+        case "elbo":
+            if given:
+                raise ValueError(f"expected no strength for the elbo, got {strength}; beta is the elbo with a weight")
+            return ELBO()
+
+
+def _whole(strength: float) -> int:
+    if strength != int(strength):
+        raise ValueError(f"expected a whole number of samples as strength of importance, got {strength}")
+    return int(strength)
