@@ -12,7 +12,7 @@ import pytest
 from jaxtyping import config
 
 from unbraid import metrics
-from unbraid.metrics import FactorVAEProtocol, Result
+from unbraid.metrics import BetaVAEProtocol, DCIBoosting, ExplicitnessCurve, FactorVAEProtocol, Result
 
 SIZES = (4, 5, 6)
 CELLS = 120
@@ -46,16 +46,51 @@ def pictures(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).random((6, 1, 12, 14))
 
 
+BOOSTED, CURVE = DCIBoosting(stages=3, bins=16), ExplicitnessCurve(features=(4, 16))
+PAIRS = BetaVAEProtocol(batch=8, train_points=200, test_points=100)
+WEIGHTS, OF = np.random.default_rng(0).normal(size=(12, 3, 20)), np.arange(12) % 3
+
+
+def used(codes: np.ndarray) -> np.ndarray:
+    return np.ones(codes.shape[-1])  # nats: every latent
+
+
+def beside_factors(metric: Callable[..., Result | dict[str, Result]], *settings: object) -> Case:
+    return Case(lambda codes, factors, seed: metric(codes, factors, *settings, seed=seed), codes(), FACTORS)
+
+
 METRICS = {
-    "factor_vae": Case(
-        lambda codes, seed: metrics.factor_vae(metrics.grid_codes(codes, SIZES), SIZES, FEW, seed), codes()
+    "beta_vae": Case(lambda codes, seed: metrics.beta_vae(metrics.grid_codes(codes, SIZES), PAIRS, seed), codes()),
+    "mig": beside_factors(metrics.mig),
+    "sap": beside_factors(metrics.sap),
+    "modularity": beside_factors(metrics.modularity),
+    "explicitness": beside_factors(metrics.explicitness),
+    "irs": beside_factors(metrics.irs),
+    "info_mec": beside_factors(metrics.info_mec),
+    "dci": beside_factors(metrics.dci, None, BOOSTED),
+    "dci_es": beside_factors(metrics.dci_es, None, CURVE),
+    "gaussian_total_correlation": Case(
+        lambda codes, seed: metrics.gaussian_total_correlation(codes, seed=seed), codes()
     ),
+    "udr": Case(
+        lambda a, b, seed: metrics.udr({"a": a, "b": b}, {"a": used(a), "b": used(b)}, seed=seed),
+        codes(),
+        codes()[:, ::-1] + 0.1,
+    ),
+    "evidence": Case(lambda w, p, seed: metrics.evidence(w, p), WEIGHTS, OF, codes=False),
+    "evidence_classification": Case(lambda w, p, seed: metrics.evidence_classification(w, p), WEIGHTS, OF, codes=False),
+    "private_information": Case(
+        lambda m, p, seed: metrics.private_information(m, np.zeros_like(m), p, seed=seed), WEIGHTS, OF, codes=False
+    ),
+    "factor_vae": Case(lambda codes, seed: metrics.factor_vae(metrics.grid_codes(codes, SIZES), FEW, seed), codes()),
     "clustering": Case(lambda codes, labels, seed: metrics.clustering(codes, labels, seed), codes(), FACTORS[:, 0]),
     "population_leakage": Case(
-        lambda codes, population, seed: metrics.population_leakage(codes, population, seed=seed), codes(), FACTORS[:, 0]
+        lambda codes, population, seed: metrics.population_leakage(codes, population, shuffles=3, seed=seed),
+        codes(),
+        FACTORS[:, 0],
     ),
     "regression_leakage": Case(
-        lambda codes, factors, seed: metrics.regression_leakage(codes, factors, seed=seed),
+        lambda codes, factors, seed: metrics.regression_leakage(codes, factors, shuffles=3, seed=seed),
         codes(),
         FACTORS.astype(float),
     ),

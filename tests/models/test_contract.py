@@ -25,7 +25,9 @@ def seed(value: int) -> torch.Generator:
 
 def public(kind: type) -> set[type]:
     members = (getattr(unbraid.models, name) for name in unbraid.models.__all__)
-    return {member for member in members if issubclass(member, kind) and not isabstract(member)}
+    return {
+        member for member in members if isinstance(member, type) and issubclass(member, kind) and not isabstract(member)
+    }
 
 
 def blocks(forward: Forward) -> dict[str, torch.Tensor]:

@@ -1,10 +1,26 @@
 """Named numbers from arrays and plain callables, so that anyone's representation can be scored."""
 
 from unbraid.metrics.alignment import ALIGNED, ALIGNED_PER_IMAGE, RAW, Alignment, aligned
+from unbraid.metrics.beta_vae import BETA_VAE_DLIB, BETA_VAE_STANDARDISED, BetaVAEProtocol, beta_vae
 from unbraid.metrics.canonical import canonical_correlation
 from unbraid.metrics.clustering import clustering
-from unbraid.metrics.factor_vae import DLIB, INFOGAN_CR, FactorVAEProtocol, factor_vae, grid_codes
+from unbraid.metrics.dci import (
+    DCI_DLIB,
+    DCI_QEDR_LASSO,
+    DCI_QEDR_RF,
+    DCIBoosting,
+    DCIForest,
+    DCILasso,
+    DCIProtocol,
+    dci,
+)
+from unbraid.metrics.dci_es import FOURIER, ExplicitnessCurve, dci_es
+from unbraid.metrics.evidence import LogEvidence, evidence, evidence_classification, log_evidence
+from unbraid.metrics.explicitness import EXPLICITNESS_DLIB, ExplicitnessProtocol, explicitness
+from unbraid.metrics.factor_vae import DLIB, INFOGAN_CR, FactorVAEProtocol, factor_vae
 from unbraid.metrics.features import FeatureTable, explained_features, feature_table
+from unbraid.metrics.info_mec import INFO_MEC, INFO_MEC_DISCRETE, InfoMECProtocol, info_mec
+from unbraid.metrics.irs import IRS_DLIB, IRSProtocol, irs
 from unbraid.metrics.latents import active_units, kl_per_latent
 from unbraid.metrics.leakage import (
     FOREST,
@@ -16,45 +32,98 @@ from unbraid.metrics.leakage import (
     population_leakage,
     regression_leakage,
 )
-from unbraid.metrics.reconstruction import (
-    negative_log_likelihood,
-    pixel_correlation,
-    psnr,
-    squared_error,
-    ssim,
-)
+from unbraid.metrics.mig import MIG_DLIB, MIG_LAFORGE, MIGProtocol, mig
+from unbraid.metrics.modularity import MODULARITY_DLIB, ModularityProtocol, modularity
+from unbraid.metrics.null import permutation_null
+from unbraid.metrics.private_information import private_information
+from unbraid.metrics.reconstruction import negative_log_likelihood, pixel_correlation, psnr, squared_error, ssim
 from unbraid.metrics.result import Result
+from unbraid.metrics.sap import SAP_DLIB, SAP_DLIB_CONTINUOUS, SAPProtocol, sap
+from unbraid.metrics.source import Source, continuous_codes, grid_codes, lazy_codes, row_codes
+from unbraid.metrics.total_correlation import gaussian_total_correlation
+from unbraid.metrics.udr import UDR_LASSO, UDR_SPEARMAN, UDRProtocol, udr
 
 __all__ = [
     "ALIGNED",
     "ALIGNED_PER_IMAGE",
+    "BETA_VAE_DLIB",
+    "BETA_VAE_STANDARDISED",
+    "DCI_DLIB",
+    "DCI_QEDR_LASSO",
+    "DCI_QEDR_RF",
     "DLIB",
+    "EXPLICITNESS_DLIB",
     "FOREST",
+    "FOURIER",
     "INFOGAN_CR",
+    "INFO_MEC",
+    "INFO_MEC_DISCRETE",
+    "IRS_DLIB",
     "LOGISTIC",
+    "MIG_DLIB",
+    "MIG_LAFORGE",
+    "MODULARITY_DLIB",
     "NEIGHBOURS",
     "NEIGHBOURS_REGRESSION",
     "RAW",
     "RIDGE",
+    "SAP_DLIB",
+    "SAP_DLIB_CONTINUOUS",
+    "UDR_LASSO",
+    "UDR_SPEARMAN",
     "Alignment",
+    "BetaVAEProtocol",
+    "DCIBoosting",
+    "DCIForest",
+    "DCILasso",
+    "DCIProtocol",
+    "ExplicitnessCurve",
+    "ExplicitnessProtocol",
     "FactorVAEProtocol",
     "FeatureTable",
+    "IRSProtocol",
+    "InfoMECProtocol",
+    "LogEvidence",
+    "MIGProtocol",
+    "ModularityProtocol",
     "Probe",
     "Result",
+    "SAPProtocol",
+    "Source",
+    "UDRProtocol",
     "active_units",
     "aligned",
+    "beta_vae",
     "canonical_correlation",
     "clustering",
+    "continuous_codes",
+    "dci",
+    "dci_es",
+    "evidence",
+    "evidence_classification",
     "explained_features",
+    "explicitness",
     "factor_vae",
     "feature_table",
+    "gaussian_total_correlation",
     "grid_codes",
+    "info_mec",
+    "irs",
     "kl_per_latent",
+    "lazy_codes",
+    "log_evidence",
+    "mig",
+    "modularity",
     "negative_log_likelihood",
+    "permutation_null",
     "pixel_correlation",
     "population_leakage",
+    "private_information",
     "psnr",
     "regression_leakage",
+    "row_codes",
+    "sap",
     "squared_error",
     "ssim",
+    "udr",
 ]

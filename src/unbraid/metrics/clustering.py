@@ -1,7 +1,7 @@
 """Do the clusters of a code agree with known classes?"""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import Float, Int, Real
@@ -13,15 +13,16 @@ from sklearn.metrics import (
     normalized_mutual_info_score,
     silhouette_score,
 )
+from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
 from unbraid.metrics.checks import NORMAL_95, integers, matrix
+from unbraid.metrics.null import agreements, permutation_null
 from unbraid.metrics.result import Result
 
 _PROTOCOL = "k-means on posterior means"
 _RESAMPLES = 100
-_SHUFFLES = 20
 
-Agreement = Callable[[Int[np.ndarray, " n"], Int[np.ndarray, " n"]], float]
+_MEASURES = {"ari": adjusted_rand_score, "ami": adjusted_mutual_info_score, "nmi": normalized_mutual_info_score}
 
 
 def clustering(
@@ -30,6 +31,7 @@ def clustering(
     seed: int = 0,
     restarts: int = 10,
     silhouette_samples: int = 2_000,
+    shuffles: int = 500,
 ) -> dict[str, Result]:
     """Agreement of k-means clusters with classes: ARI, AMI and NMI, and the silhouette of the clusters.
 
@@ -46,11 +48,15 @@ def clustering(
         seed: of k-means, resampling and shuffling.
         restarts: of k-means; the one with the smallest inertia counts.
         silhouette_samples: most samples that the silhouette is computed on (its cost is quadratic).
+        shuffles: how often the labels are permuted for `detail["null"]`, with the clusters held (k-means sees no
+            labels); all at once, so cheap: with 500, 1,000 codes of 8 dimensions
+            take 0.1 s in all on one core.
 
     Returns:
-        Results under "ari", "ami", "nmi" and "silhouette". `detail["shuffled"]` is the mean with permuted labels, which
-        is the chance level of NMI. `interval` is normal, from 100 bootstrap resamples of (cluster, class) pairs with
-        the clusters held: it holds the samples' spread, not that of k-means or training.
+        Results under "ari", "ami", "nmi" and "silhouette". `detail["null"]` is what the value would be if
+        the labels meant nothing (see `permutation_null`); its mean is the chance level of NMI. `interval` is normal,
+        from 100 bootstrap resamples of (cluster, class) pairs with the clusters held: it holds the samples' spread, not
+        that of k-means or training (nor that of AMI's correction, which is held).
 
     Raises:
         ValueError: codes are not a finite matrix, or labels not n integers of two to n - 1 classes.
@@ -72,14 +78,14 @@ def clustering(
         raise ValueError(f"expected fewer classes than samples, got {classes} classes of {len(codes)} samples")
     found = _k_means(codes, classes, restarts, seed)
     parameters = {"clusters": classes, "restarts": restarts, "samples": len(codes)}
-    agreements: dict[str, tuple[Agreement, float | None]] = {
-        "ari": (adjusted_rand_score, 0.0),
-        "ami": (adjusted_mutual_info_score, 0.0),
-        "nmi": (normalized_mutual_info_score, None),
-    }
+    rng = np.random.default_rng(seed)
+    everyone = np.arange(len(codes))
+    shuffled = _agreements(labels, found, ((rng.permutation(everyone), everyone) for _ in range(shuffles)))
+    picks = rng.integers(len(codes), size=(_RESAMPLES, len(codes)))
+    resampled = _agreements(labels, found, ((pick, pick) for pick in picks))
     results = {
-        name: _agreement(name, measure, chance, found, labels, parameters, seed)
-        for name, (measure, chance) in agreements.items()
+        name: _agreement(name, measure(labels, found), shuffled[name], resampled[name], found, parameters, seed)
+        for name, measure in _MEASURES.items()
     }
     return {**results, "silhouette": _silhouette(codes, found, labels, parameters, silhouette_samples, seed)}
 
@@ -93,30 +99,38 @@ def _k_means(codes: Float[np.ndarray, "n latent"], clusters: int, restarts: int,
         return search.fit_predict(codes).astype(np.int64)
 
 
+def _agreements(
+    labels: Int[np.ndarray, " n"], found: Int[np.ndarray, " n"], pairs: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> dict[str, Float[np.ndarray, " pair"]]:
+    """The agreements of labels with clusters, each of some samples, from their contingency tables alone."""
+    shape = (int(labels.max()) + 1, int(found.max()) + 1)
+    cells = [labels[of_labels] * shape[1] + found[of_found] for of_labels, of_found in pairs]
+    tables = np.array([np.bincount(cell, minlength=shape[0] * shape[1]) for cell in cells]).reshape(-1, *shape)
+    expected = expected_mutual_information(contingency_matrix(labels, found, sparse=True), len(labels))
+    return agreements(tables, float(expected))
+
+
 def _agreement(
     name: str,
-    measure: Agreement,
-    chance: float | None,
+    value: float,
+    shuffled: Float[np.ndarray, " shuffle"],
+    resampled: Float[np.ndarray, " resample"],
     found: Int[np.ndarray, " n"],
-    labels: Int[np.ndarray, " n"],
     parameters: dict,
     seed: int,
 ) -> Result:
-    rng = np.random.default_rng(seed)
-    value = float(measure(labels, found))
-    shuffled = float(np.mean([measure(rng.permutation(labels), found) for _ in range(_SHUFFLES)]))
-    picks = rng.integers(len(labels), size=(_RESAMPLES, len(labels)))
-    half = NORMAL_95 * float(np.std([measure(labels[pick], found[pick]) for pick in picks], ddof=1))
+    half = NORMAL_95 * float(resampled.std(ddof=1))
+    by_chance = float(shuffled.mean()) if len(shuffled) else None
     return Result(
         f"clustering_{name}",
-        value,
+        float(value),
         _PROTOCOL,
         parameters,
-        shuffled if chance is None else chance,
+        by_chance if name == "nmi" else 0.0,  # the others are corrected for it
         1.0,
         (value - half, min(value + half, 1.0)),
         seed,
-        {"shuffled": shuffled, "sizes": np.bincount(found).tolist()},
+        {"null": permutation_null(float(value), shuffled), "sizes": np.bincount(found).tolist()},
     )
 
 

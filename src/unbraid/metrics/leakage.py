@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from unbraid.metrics.checks import NORMAL_95, integers, matrix, proportion_interval, same_length
+from unbraid.metrics.null import permutation_null
 from unbraid.metrics.result import Result
 
 _RESAMPLES = 200
@@ -49,7 +50,7 @@ def population_leakage(
     population: Int[np.ndarray, " n"],
     probe: Probe = LOGISTIC,
     folds: int = 5,
-    shuffles: int = 3,
+    shuffles: int = 20,
     seed: int = 0,
 ) -> dict[str, Result]:
     """How well a probe tells the population from a code: at chance for a shared code without leakage.
@@ -64,7 +65,10 @@ def population_leakage(
         population: `[n]` integer population of every code, each at least `folds` times.
         probe: `LOGISTIC`, `NEIGHBOURS`, `FOREST` or another.
         folds: of the stratified cross-validation; each sample is predicted once, by a probe that has not seen it.
-        shuffles: how often the whole procedure is repeated with permuted populations for `detail["shuffled"]`.
+        shuffles: how often the whole procedure is repeated with permuted populations for `detail["null"]`, each as dear
+            as the value itself. Permuting the truth under the predictions that are there would cost nothing, but
+            finds leakage too often where there is none: of 150 codes of noise (1,000 samples, 8 dimensions), 12%
+            instead of 5% with `NEIGHBOURS`.
         seed: of folds, probe and permutations.
 
     Returns:
@@ -113,7 +117,7 @@ def population_leakage(
             1.0,
             interval,
             seed,
-            {"recalls": recalls, "shuffled": shuffled},
+            {"recalls": recalls, "null": permutation_null(value, np.array(shuffled))},
         )
         for name, ((value, *shuffled), chance, interval) in values.items()
     }
@@ -124,14 +128,14 @@ def regression_leakage(
     factors: Real[np.ndarray, "n factor"],
     probe: Probe = RIDGE,
     folds: int = 5,
-    shuffles: int = 3,
+    shuffles: int = 20,
     seed: int = 0,
 ) -> Result:
     """R^2 of a probe that predicts continuous factors from a code, mean over factors; 0 means nothing can be read.
 
     R^2 is 1 - squared error / squared deviation from the mean over all cross-validated predictions, so that it falls
     below 0 where the probe is worse than the mean. `interval` is normal, from 200 bootstrap resamples of samples with
-    the predictions held. Values per factor are in `detail["r2"]`.
+    the predictions held. Values per factor are in `detail["r2"]`, the value with permuted factors in `detail["null"]`.
 
     Args:
         codes: `[n, latent]`.
@@ -167,9 +171,7 @@ def regression_leakage(
     deviations = (factors - factors.mean(axis=0)) ** 2
     own = errors(factors)
     r2 = 1 - own.sum(axis=0) / deviations.sum(axis=0)
-    shuffled = [
-        float((1 - errors(rng.permutation(factors)).sum(0) / deviations.sum(0)).mean()) for _ in range(shuffles)
-    ]
+    shuffled = [(1 - errors(rng.permutation(factors)).sum(0) / deviations.sum(0)).mean() for _ in range(shuffles)]
     weights = rng.multinomial(len(codes), np.full(len(codes), 1 / len(codes)), size=_RESAMPLES).astype(float)
     half = NORMAL_95 * float((1 - (weights @ own) / (weights @ deviations)).mean(axis=1).std(ddof=1))
     value = float(r2.mean())
@@ -182,7 +184,7 @@ def regression_leakage(
         1.0,
         (value - half, min(value + half, 1.0)),
         seed,
-        {"r2": r2.tolist(), "shuffled": shuffled},
+        {"r2": r2.tolist(), "null": permutation_null(value, np.array(shuffled))},
     )
 
 
