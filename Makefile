@@ -31,9 +31,12 @@ format: .venv/development  ## put the code into the project's format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/runtime  ## time the core operations and data sets into build/
+bench: .venv/runtime  ## time steps, data sets and metrics, against plain definitions, into build/
 	$(BIN)/python bench/steps.py
 	$(BIN)/python bench/data.py
+	$(BIN)/python bench/tables.py
+	$(BIN)/python bench/votes.py
+	$(BIN)/python bench/dci.py
 
 docs: .venv/documentation  ## build the documentation into build/docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html -d build/doctrees docs build/docs

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import json
 import logging
 import os
 import re
@@ -87,6 +88,18 @@ def _show_results(run: "Run") -> None:
     print(run.path)  # noqa: T201
 
 
+def _show_scores(scores: recipes.Scores) -> None:
+    for result in scores.results:
+        print(json.dumps(result.to_dict()) if scores.json else result)  # noqa: T201
+    for name, reason in scores.left_out:
+        print(f"left out {name}: {reason}", file=sys.stderr)  # noqa: T201
+
+
+def _show_ranked(ranked: Sequence[recipes.Ranked]) -> None:
+    for each in ranked:
+        print(f"{each.run}: {each.result}")  # noqa: T201
+
+
 def _show_rows(rows: Sequence[recipes.Row]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -168,7 +181,7 @@ class Parser(ArgumentParser):
         action = next((action for action in self._actions if key and action.dest == key[1]), None)
         if action is None:
             return " ".join(message.split()), []
-        name = action.option_strings[0] if action.option_strings else action.dest.upper()
+        name = _dashed(action.option_strings[0]) if action.option_strings else action.dest.upper()
         if value := re.search(r"(?:Got|Given) value: ([^\n]*)", message):
             return f"expected {_expected(action)} for {name}, got '{value[1]}'", [value[1]]
         return f"{name}: {message.partition(':')[2].strip()}", []
@@ -176,7 +189,7 @@ class Parser(ArgumentParser):
     def suggestions(self, wrong: Sequence[str]) -> list[str]:
         """One line for every wrong word that resembles something known."""
         actions = [action for action in self._actions if action.help != SUPPRESS]
-        names = [name for action in actions for name in (action.option_strings or action.choices or ())]
+        names = [_dashed(name) for action in actions for name in (action.option_strings or action.choices or ())]
         names += [choice for action in actions for choice in _choices(action)]
         known = {_normal(name.rpartition(".")[2]): name for name in names} | {_normal(name): name for name in names}
         found = [difflib.get_close_matches(_normal(word), known, n=1, cutoff=0.7) for word in wrong]
@@ -191,6 +204,12 @@ class Help(DefaultHelpFormatter):
         shown = action.option_strings and default not in (None, SUPPRESS) and action.nargs != 0
         return (action.help or "") + (f" (default: {default})" if shown else "")
 
+    def _format_action_invocation(self, action: Action) -> str:
+        shown = super()._format_action_invocation(action)
+        for option in action.option_strings:
+            shown = shown.replace(option, _dashed(option))
+        return shown
+
     def _get_default_metavar_for_optional(self, action: Action) -> str:
         return _expected(action)
 
@@ -203,7 +222,8 @@ def command_line() -> Parser:
     runs = {"nargs": "+", "type": Path, "help": "run folders, shown side by side."}
     page = {"default": Path("report.html"), "type": Path, "help": "page to write."}
     folder = {"nargs": "?", "default": Path("runs"), "type": Path, "help": "where to look (default: runs)"}
-    options = {"action": "config", "metavar": "FILE", "help": "YAML file of options, as --print_config prints it."}
+    as_json = {"action": "store_true", "help": "print one JSON object a line."}
+    options = {"action": "config", "metavar": "FILE", "help": "YAML file of options, as --print-config prints it."}
     main = Parser("unbraid", description=ABOUT)
     main.add_argument("--version", action="version", version=f"unbraid {version('unbraid')}")
     train = Parser("unbraid train", description="Train a model and keep the run in a folder.")
@@ -214,6 +234,8 @@ def command_line() -> Parser:
         train,
         _command("unbraid resume", recipes.resume, _show_path),
         _command("unbraid evaluate", recipes.evaluate, _show_results),
+        _command("unbraid score", recipes.score, _show_scores, {"--json": as_json}),
+        _command("unbraid udr", recipes.udr, _show_ranked, {"runs": {**runs, "help": "run folders to rank."}}),
         _command("unbraid report", report, print, {"runs": runs, "--out": page}),
         _command("unbraid list", recipes.overview, _show_rows, {"folder": folder}),
         data,
@@ -265,6 +287,8 @@ def _command(
             action.help = SUPPRESS  # a whole group from a file, which --config can do as well
         if isinstance(action.metavar, str) and "ITEM" in action.metavar:
             action.metavar = None  # Help knows what the items are
+        for option in action.option_strings:  # --test-from is what people type, --test_from what Python calls it
+            parser._option_string_actions.setdefault(_dashed(option), action)
     shapes = {"?": "[{}]", "+": "{} [{} ...]"}
     positional = [action for action in parser._actions if not action.option_strings]
     shown = [shapes.get(str(each.nargs), "{}").replace("{}", each.dest.upper()) for each in positional]
@@ -297,19 +321,30 @@ def _file_first(words: list[str]) -> list[str]:
     return words
 
 
+def _dashed(option: str) -> str:
+    return option.replace("_", "-") if option.startswith("--") else option
+
+
 def _normal(word: str) -> str:
     return word.lstrip("-").replace("-", "_").lower()
 
 
 def _choices(action: Action) -> list[str]:
-    kind = getattr(action, "_typehint", None)
+    return _literals(getattr(action, "_typehint", None))
+
+
+def _literals(kind: object) -> list[str]:
     return [str(choice) for choice in get_args(kind)] if get_origin(kind) is Literal else []
 
 
 def _expected(action: Action) -> str:
     """What an option takes, in a word."""
-    if choices := _choices(action):
-        return f"{{{','.join(choices)}}}"
     kind = getattr(action, "_typehint", None) or action.type
-    kinds = [PLACEHOLDERS.get(one, getattr(one, "__name__", str(one))) for one in (get_args(kind) or (kind,))]
-    return PLACEHOLDERS.get(kind) or " or ".join(kinds)
+    kinds = (kind,) if get_origin(kind) is Literal else get_args(kind) or (kind,)
+    return PLACEHOLDERS.get(kind) or " or ".join(map(_placeholder, kinds))
+
+
+def _placeholder(kind: Any) -> str:
+    if choices := _literals(kind):
+        return f"{{{','.join(choices)}}}"
+    return PLACEHOLDERS.get(kind, getattr(kind, "__name__", str(kind)))

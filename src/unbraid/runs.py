@@ -1,5 +1,6 @@
 """The run folder: the only interface between training and everything that looks at results."""
 
+import hashlib
 import json
 import os
 import platform
@@ -174,6 +175,15 @@ class Run:
             return load_file(file)
         except (SafetensorError, OSError, ValueError) as error:
             raise ValueError(f"expected weights in '{file}', but the file is damaged: {error}; train again") from error
+
+    def weights_checksum(self) -> str:
+        """SHA-256 of the trained weights.
+
+        Raises:
+            ValueError: there are none yet, or the file is damaged.
+        """
+        self.load_weights()
+        return hashlib.sha256((self.path / "weights.safetensors").read_bytes()).hexdigest()
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write what resuming needs, whole or not at all; the one before it is kept as `checkpoint.previous.pt`."""

@@ -6,12 +6,16 @@ from unbraid.recipes.evaluation import evaluate
 from unbraid.recipes.folders import resume
 from unbraid.recipes.images import images
 from unbraid.recipes.overview import Row, overview
+from unbraid.recipes.scoring import Scores, score
+from unbraid.recipes.selection import Ranked, udr
 from unbraid.recipes.tables import table
 from unbraid.recipes.training import grassy, sprites, vectors
 
 __all__ = [
     "Finding",
+    "Ranked",
     "Row",
+    "Scores",
     "cells",
     "check_data",
     "evaluate",
@@ -20,8 +24,10 @@ __all__ = [
     "list_data",
     "overview",
     "resume",
+    "score",
     "show_data",
     "sprites",
     "table",
+    "udr",
     "vectors",
 ]

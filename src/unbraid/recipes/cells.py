@@ -1,9 +1,16 @@
 """CPVAE on counts of genes in single cells."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from unbraid.recipes.networks import PopulationModel, plain, population_objective
+from unbraid.recipes.networks import (
+    PopulationModel,
+    PopulationObjective,
+    plain,
+    population_objective,
+    rival,
+    settled,
+)
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
@@ -24,7 +31,8 @@ def cells(
     library: str | None = None,
     most_variable: int | None = 2000,
     model: PopulationModel = "cpvae",
-    objective: Literal["mi", "elbo"] = "elbo",
+    objective: PopulationObjective = "elbo",
+    background: str | None = None,
     alpha: float = 1.0,
     rate: float = 1.1,
     maximum: float = 1000.0,
@@ -35,7 +43,7 @@ def cells(
     dispersion: float = 1.0,
     training: Training = Training(steps=3000, learning_rate=1e-3, patience=5, validate_every=100),  # noqa: B008 (frozen)
 ) -> "Run":
-    """Train CPVAE, or a plain VAE on the pooled data, on raw counts of genes, with a negative binomial likelihood.
+    """Train CPVAE, or a rival of it, on raw counts of genes, with a negative binomial likelihood.
 
     Args:
         out: run folder to make.
@@ -46,8 +54,11 @@ def cells(
         layer: layer with the raw counts; default: X.
         library: column of obs with total counts; default: the sum over the genes used.
         most_variable: number of genes to use, those that vary most over training cells; none uses all.
-        model: cpvae, or vae with shared + private latents in one block.
-        objective: mi (cross-population mutual information) or elbo ("no MI"); a vae always takes the elbo.
+        model: cpvae, vae (shared + private latents in one block) or contrastive (one population, the background, has
+            no private latents).
+        objective: mi (cross-population mutual information), elbo ("no MI"; a vae always takes it), or mmd (moment
+            matching, for contrastive).
+        background: name of a contrastive model's background population; default: the first of two.
         alpha: weight of the cross term in the first epoch.
         rate: what alpha is multiplied by every epoch; 1 keeps it constant.
         maximum: largest alpha.
@@ -59,19 +70,17 @@ def cells(
         dispersion: initial dispersion of the counts, then learned for each gene.
         training: how to train.
     """
-    arguments = plain(locals(), "out", "training")
+    arguments = settled(plain(locals(), "out", "training"))
     from unbraid.data import Cells
     from unbraid.training import train
 
     arguments["file"] = str(file)
-    if model == "vae":
-        arguments |= {"objective": "elbo", "alpha": None, "rate": None, "maximum": None}
     sets = [
         Cells(file, population, populations, label, layer, library, None, most_variable, split, training.seed)
         for split in ("train", "validation", "test")
     ]
-    built = _model(model, sets[0], shared, private, widths, private_widths, dispersion, training.seed)
-    minimised = population_objective(model, objective, alpha, rate, maximum)
+    built = _model(model, sets[0], shared, private, widths, private_widths, dispersion, training.seed, background)
+    minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
     return train(
         built, minimised, sets[0], out, training, *sets[1:], record={"recipe": "cells", "arguments": arguments}
     )
@@ -86,22 +95,23 @@ def _model(
     private_widths: tuple[int, ...],
     dispersion: float,
     seed: int,
+    background: str | None,
 ) -> "Model":
     """The decoders start at the training data's log proportions: the shared one at those of all populations together,
     a private one at its population's difference from them, so that the shared code need not learn populations first.
     """
     from unbraid.likelihoods import NegativeBinomial
-    from unbraid.models import CPVAE, SequentialVAE
+    from unbraid.models import CPVAE
     from unbraid.nets import CountTrunk, MLPDecoder, MLPTrunk
     from unbraid.randomness import seeded
 
     size, (common, differences) = data.shape[0], _log_proportions(data)
     with seeded(seed):
         trunk, likelihood = CountTrunk(MLPTrunk(size, widths)), NegativeBinomial(size, dispersion)
-        decoder = MLPDecoder(shared + private if model == "vae" else shared, size, widths[::-1])
+        decoder = MLPDecoder(shared if model == "cpvae" else shared + private, size, widths[::-1])
         decoder.start_at(common)
-        if model == "vae":
-            return SequentialVAE(trunk, decoder, likelihood, sequential=False, skip=False)
+        if model != "cpvae":
+            return rival(model, trunk, decoder, likelihood, data.populations, background, private)
         own = [MLPDecoder(private, size, private_widths) for _ in data.populations]
         for each, difference in zip(own, differences, strict=True):
             each.start_at(difference)

@@ -1,9 +1,16 @@
-"""CPVAE on images: a named data set by class or attribute, or a folder of one's own."""
+"""CPVAE and its rivals on images: a named data set by class or attribute, or a folder of one's own."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from unbraid.recipes.networks import PopulationModel, image_model, plain, population_objective
+from unbraid.recipes.networks import (
+    PopulationModel,
+    PopulationObjective,
+    image_model,
+    plain,
+    population_objective,
+    settled,
+)
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
@@ -22,7 +29,8 @@ def images(
     levels: tuple[Level, ...] = ("population",),
     size: int = 64,
     model: PopulationModel = "cpvae",
-    objective: Literal["mi", "elbo"] = "mi",
+    objective: PopulationObjective | None = None,
+    background: str | None = None,
     alpha: float = 1.0,
     rate: float = 1.1,
     maximum: float = 1000.0,
@@ -34,7 +42,7 @@ def images(
     decoder_widths: tuple[int, ...] = (64, 32),
     training: Training = Training(steps=20_000, learning_rate=1e-3),  # noqa: B008 (frozen)
 ) -> "Run":
-    """Train CPVAE, or a plain VAE on the pooled data, on images with populations.
+    """Train CPVAE, or a rival of it, on images with populations.
 
     Args:
         out: run folder to make.
@@ -46,8 +54,11 @@ def images(
         attribute: of CelebA, by which faces are split into two populations.
         levels: what each level of an image folder means, from the outside in.
         size: image side in pixels, for data without a size of their own.
-        model: cpvae, or vae with shared + private latents in one block.
-        objective: mi (cross-population mutual information) or elbo ("no MI"); a vae always takes the elbo.
+        model: cpvae, vae (shared + private latents in one block) or contrastive (one population, the background, has
+            no private latents).
+        objective: mi (cross-population mutual information), elbo ("no MI"), or mmd (moment matching, for contrastive);
+            default: mi for cpvae, else elbo, which a vae always takes.
+        background: name of a contrastive model's background population; default: the first of two.
         alpha: weight of the cross term in the first epoch.
         rate: what alpha is multiplied by every epoch; 1 keeps it constant.
         maximum: largest alpha.
@@ -59,19 +70,17 @@ def images(
         decoder_widths: channels of the decoders' layers; the side must be divisible by 2 for each.
         training: how to train.
     """
-    arguments = plain(locals(), "out", "training")
+    arguments = settled(plain(locals(), "out", "training"))
     from unbraid.configuration import describe
     from unbraid.data import SPLITS, Translate
     from unbraid.training import train
 
-    if model == "vae":
-        arguments |= {"objective": "elbo", "alpha": None, "rate": None, "maximum": None}
     moved = Translate(translate) if translate else None
-    minimised = population_objective(model, objective, alpha, rate, maximum)
     where = None if folder is None else str(folder)
     parts = [_images(source, split, where, groups, attribute, levels, size, training.seed) for split in SPLITS]
     widths = (trunk_widths, decoder_widths)
-    built = image_model(model, parts[0], shared, private, variance, *widths, training.seed)
+    built = image_model(model, parts[0], shared, private, variance, *widths, training.seed, background)
+    minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
     notes = [card.note for card in parts[0].cards if card.note]
     record = {"recipe": "images", "arguments": describe(arguments), "notes": notes}
     return train(built, minimised, parts[0], out, training, *parts[1:], record=record, augmentation=moved)

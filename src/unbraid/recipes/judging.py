@@ -8,30 +8,46 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 
+from unbraid.configuration import describe
 from unbraid.data import Data, FactorGrid
 from unbraid.likelihoods import IgnoreMissing, Likelihood
-from unbraid.metrics import Result, active_units, kl_per_latent, negative_log_likelihood, squared_error
+from unbraid.metrics import Result, active_units, kl_per_latent, negative_log_likelihood
+from unbraid.metrics import squared_error as squared_error_of_all
 from unbraid.models import Model, SequentialVAE
+from unbraid.progress import ProgressBar
 from unbraid.randomness import Purpose, derived_seed
+from unbraid.recipes.remembered import Memory, fingerprint, keep_codes, recall_codes, settings
 from unbraid.runs import Run
 from unbraid.types import Batch, Forward
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
-CHUNK, HELD_OUT, SHOWN = 256, 2000, 12
+CHUNK, HELD_OUT, SHOWN = 64, 2000, 12  # 64 images fit the caches; with 256 each costs nearly twice as much
 OBSERVED = "observed coordinates only"
 TRAVERSED = np.linspace(-2.5, 2.5, 9).astype(np.float32)
 
 
+Metric = partial[Result] | partial[dict[str, Result]]
+
+
 @dataclass
 class Subject:
-    """A trained model and the data it is judged on."""
+    """A trained model and the data it is judged on.
+
+    run, data, max_codes, seed: what is judged on what.
+    wanted: whether a metric of this name is to be measured; what was measured before is reported in any case.
+    tasks: what is to be measured, by what it is measured of, and the metric.
+    results, left_out: what was measured, and what metrics refused, with the reason.
+    """
 
     run: Run
     data: Data
     max_codes: int
     seed: int
+    wanted: Callable[[str], bool] = field(default_factory=lambda: lambda name: True)
     model: Model = field(init=False)
     index: Int[np.ndarray, " n"] = field(init=False)
+    memory: Memory = field(init=False)
+    tasks: list[tuple[str, Metric]] = field(default_factory=list)
     results: list[tuple[str, Result]] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
@@ -54,15 +70,39 @@ class Subject:
         self.model.eval()
         rng = np.random.default_rng([self.seed, Purpose.EVALUATION])
         self.index = np.sort(rng.permutation(len(self.data))[: min(HELD_OUT, self.max_codes)])
+        self.state = {
+            "weights": self.run.weights_checksum(),
+            "data": describe(self.data),
+            "max_codes": self.max_codes,
+            "seed": self.seed,
+        }
+        self.memory = Memory(self.run.path / "evaluation" / "measured.jsonl", self.state)
 
-    def judge(self, what: str, metric: Callable[[], Result | dict[str, Result]]) -> None:
-        """Measure; what a metric refuses (too few samples, one class only) is left out with its reason."""
-        try:
-            found = metric()
-        except ValueError as error:
-            self.left_out.append((what, str(error)))
-            return
-        self.results += [(what, each) for each in ([found] if isinstance(found, Result) else found.values())]
+    def judge(self, what: str, metric: Metric) -> None:
+        """Ask for a measurement: a metric with its arguments, in which everything but arrays tells it from others."""
+        self.tasks.append((what, metric))
+
+    def measure(self) -> None:
+        """Measure what was asked for and is wanted, or take it from before.
+
+        What a metric refuses (too few samples, one class only) is left out with its reason.
+        """
+        keys = [f"{what}: {settings(metric)}" for what, metric in self.tasks]
+        asked = [(key, *task) for key, task in zip(keys, self.tasks, strict=True)]
+        due = [task for task in asked if self.wanted(task[2].func.__name__) and self.memory.recall(task[0]) is None]
+        with ProgressBar(f"{self.run.path.name}: metrics", len(due), "metrics") as display:
+            for done, (key, what, metric) in enumerate(due):
+                display.show(done, f"{metric.func.__name__}, {what}")
+                self.memory.keep(key, _outcome(metric))
+            if due:
+                display.show(len(due))
+        for key, what, _ in asked:
+            outcome = self.memory.recall(key)
+            if isinstance(outcome, str):
+                self.left_out.append((what, outcome))
+            elif outcome is not None:
+                self.results += [(what, each) for each in outcome]
+        self.tasks.clear()
 
     def generator(self) -> torch.Generator:
         """Noise that depends on the seed alone."""
@@ -74,8 +114,31 @@ class Subject:
 
     def codes(self, index: Int[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "n *code"]]:
         """Posterior means of every block."""
-        parts = [self.model.encode(batch.x) for batch in self.batches(index)]
+        parts, done = [], 0
+        with ProgressBar(f"{self.run.path.name}: encoding", len(index), "observations") as display:
+            for part in np.array_split(index, -(-len(index) // CHUNK)):
+                parts.append(self.model.encode(self.data.batch(part).x))
+                done += len(part)
+                display.show(done)
         return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+
+    def kept_codes(self, index: Int[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "n *code"]]:
+        """The same, kept in the run for the next evaluation; for many observations."""
+        file = self.run.path / "evaluation" / "codes.npz"
+        key = fingerprint({**self.state, "index": index.tolist()})
+        codes = recall_codes(file, key)
+        if codes is None:
+            codes = self.codes(index)
+            keep_codes(file, key, codes)
+        return codes
+
+
+def _outcome(metric: Metric) -> list[Result] | str:
+    try:
+        found = metric()
+    except ValueError as error:
+        return str(error)
+    return [found] if isinstance(found, Result) else list(found.values())
 
 
 def general(subject: Subject) -> Arrays:
@@ -87,7 +150,7 @@ def general(subject: Subject) -> Arrays:
     pairs = zip(clean, batches, strict=True)
     shown = torch.cat([model.likelihood.mean(forward.output, batch.library) for forward, batch in pairs]).numpy()
     what = "reconstruction" if model.defines_density else "output with the skip"
-    subject.judge(what, lambda: _error(x, shown))
+    subject.judge(what, partial(squared_error, x, shown))
     arrays = _likelihoods(subject, sampled, what)
     for name in sampled[0].posteriors:
         # without noise: in a sequential pass the noise of earlier latents moves the means of later ones
@@ -95,18 +158,18 @@ def general(subject: Subject) -> Arrays:
         subject.judge(f"{name} block", partial(active_units, means))
     if isinstance(model, SequentialVAE) and model.skip:
         alone = np.concatenate([_decoder_only(model, batch) for batch in batches])
-        subject.judge("decoder alone, without the skip", lambda: _error(x, alone))
+        subject.judge("decoder alone, without the skip", partial(squared_error, x, alone))
     return arrays
 
 
-def _error(x: Float[np.ndarray, "n *shape"], shown: Float[np.ndarray, "n *shape"]) -> Result:
+def squared_error(x: Float[np.ndarray, "n *shape"], shown: Float[np.ndarray, "n *shape"]) -> Result:
     """Squared error; where values are missing, of the observed coordinates alone."""
     missing = np.isnan(x)
     if not missing.any():
-        return squared_error(x, shown)
+        return squared_error_of_all(x, shown)
     # a missing coordinate stands at the mean of the observed ones in both: no error, nor any for the mean observation
     mean = np.where(missing, 0, x).sum(0) / np.maximum((~missing).sum(0), 1)
-    result = squared_error(np.where(missing, mean, x), np.where(missing, mean, shown))
+    result = squared_error_of_all(np.where(missing, mean, x), np.where(missing, mean, shown))
     return replace(result, parameters={**result.parameters, "coordinates": OBSERVED})
 
 
@@ -115,7 +178,7 @@ def _likelihoods(subject: Subject, sampled: list[Forward], what: str) -> Arrays:
     model, population = subject.model, subject.data.population
     likelihood = _name(model.likelihood)
     fit = torch.cat([forward.log_likelihood for forward in sampled]).numpy()
-    subject.judge(what, lambda: negative_log_likelihood(fit, likelihood))
+    subject.judge(what, partial(negative_log_likelihood, fit, likelihood))
     arrays: Arrays = {}
     total = np.zeros_like(fit)
     for name in sampled[0].posteriors:
@@ -127,9 +190,14 @@ def _likelihoods(subject: Subject, sampled: list[Forward], what: str) -> Arrays:
             of = population[subject.index]
             arrays["kl_private"] = np.stack([kl[of == k].mean(0) for k in range(len(subject.data.populations))])
     if model.defines_density:
-        bound = partial(negative_log_likelihood, fit - total, likelihood)
-        subject.judge("model", lambda: replace(bound(), metric="negative_elbo", protocol="one posterior sample"))
+        subject.judge("model", partial(negative_elbo, fit - total, likelihood))
     return arrays
+
+
+def negative_elbo(bound: Float[np.ndarray, " n"], likelihood: str) -> Result:
+    """Minus the evidence lower bound, from one posterior sample an observation."""
+    result = negative_log_likelihood(bound, likelihood)
+    return replace(result, metric="negative_elbo", protocol="one posterior sample")
 
 
 def _name(likelihood: Likelihood) -> str:

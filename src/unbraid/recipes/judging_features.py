@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unbraid.likelihoods import IgnoreMissing, Likelihood, NegativeBinomial
 from unbraid.metrics import explained_features, feature_table
-from unbraid.models import CPVAE
+from unbraid.models import CPVAE, ContrastiveVAE
 from unbraid.recipes.judging import Arrays, Subject
 from unbraid.types import Batch
 
@@ -25,7 +25,7 @@ def judge_features(subject: Subject) -> Arrays:
     the private parts of the other populations (as in `CPVAE.transfer`), where such a constant cancels.
     """
     data, model = subject.data, subject.model
-    if not data.feature_names or not isinstance(model, CPVAE) or data.population is None:
+    if not data.feature_names or not isinstance(model, CPVAE | ContrastiveVAE) or data.population is None:
         return {}
     most = max(2 * len(data.populations), VALUES // len(data.feature_names))
     index = subject.index[:: -(-len(subject.index) // most)]
@@ -65,19 +65,29 @@ def _rows(own: dict[str, Float[np.ndarray, "n feature"]], seed: int) -> dict[str
     }
 
 
-def _gains(model: CPVAE, batch: Batch) -> dict[str, Float[Tensor, "batch feature"]]:
+def _gains(model: CPVAE | ContrastiveVAE, batch: Batch) -> dict[str, Float[Tensor, "batch feature"]]:
     """Differences between the own private part and the mean over others', or none, from posterior means."""
     assert batch.population is not None
-    shared, heads = model.posteriors(batch.x)
-    common = model.shared_decoder(shared.mean)
-    decoders = list(model.private_decoders)
-    outputs = [model.combine(common, decoder(heads.mean[:, j])) for j, decoder in enumerate(decoders)]
-    alone = model.combine(common, torch.full_like(common, model.combine.neutral))
+    outputs, alone = _outputs(model, batch.x)
     fit = [model.likelihood.log_prob_each(batch.x, output, batch.library) for output in [*outputs, alone]]
     level = [_level(model.likelihood, output) for output in outputs]
     gain, shift = _against_others(fit[:-1], batch.population), _against_others(level, batch.population)
     own = torch.stack(fit[:-1])[batch.population, torch.arange(len(batch))]
     return {"gain": gain, "gain_left_out": own - fit[-1], "shift": shift}
+
+
+def _outputs(
+    model: CPVAE | ContrastiveVAE, x: Float[Tensor, "batch feature"]
+) -> tuple[list[Float[Tensor, "batch feature"]], Float[Tensor, "batch feature"]]:
+    """Each x decoded as every population, and without a private part, from posterior means."""
+    if isinstance(model, ContrastiveVAE):
+        outputs = list(model.outputs(x).unbind(1))
+        return outputs, outputs[model.background_index]
+    shared, heads = model.posteriors(x)
+    common = model.shared_decoder(shared.mean)
+    decoders = list(model.private_decoders)
+    alone = model.combine(common, torch.full_like(common, model.combine.neutral))
+    return [model.combine(common, decoder(heads.mean[:, j])) for j, decoder in enumerate(decoders)], alone
 
 
 def _against_others(each: list[Float[Tensor, "batch feature"]], population: Tensor) -> Float[Tensor, "batch feature"]:

@@ -1,11 +1,12 @@
 """Judging the split into shared and private: clusters, leakage, and parts against the truth where it is known."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from sklearn.manifold import TSNE
 from sklearn.mixture import GaussianMixture
 
@@ -15,6 +16,8 @@ from unbraid.metrics import (
     LOGISTIC,
     NEIGHBOURS,
     RAW,
+    Probe,
+    Result,
     canonical_correlation,
     clustering,
     pixel_correlation,
@@ -23,11 +26,12 @@ from unbraid.metrics import (
     regression_leakage,
     ssim,
 )
-from unbraid.models import CPVAE
+from unbraid.models import CPVAE, ContrastiveVAE
 from unbraid.recipes.judging import Arrays, Subject, shown
 from unbraid.recipes.judging_features import judge_features
 
 EMBEDDED, GENERATED = 700, 8
+Split = CPVAE | ContrastiveVAE  # what has a shared and a private part
 
 
 def judge_populations(subject: Subject) -> Arrays:
@@ -39,6 +43,7 @@ def judge_populations(subject: Subject) -> Arrays:
     blocks = {name: code for name, code in codes.items() if code.ndim == 2}
     if labels is not None:
         _clusters(subject, blocks, codes.get("private"), population, labels)
+        _classes(subject, blocks, codes.get("private"), population, labels)
     _leakage(subject, blocks, codes.get("private"), population)
     arrays: Arrays = {
         "population_names": np.array(data.populations),
@@ -46,7 +51,7 @@ def judge_populations(subject: Subject) -> Arrays:
         **({"codes_labels": labels} if labels is not None else {}),
         **{f"codes_{'shared' if name == 'z' else name}": code for name, code in codes.items()},
     }
-    if isinstance(subject.model, CPVAE):
+    if isinstance(subject.model, Split):
         _parts(subject)
         _truth(subject, codes, population)
         arrays |= judge_features(subject)
@@ -72,15 +77,47 @@ def _leakage(subject: Subject, blocks, private, population) -> None:
     if private is not None:
         spaces |= {f"private ({name})": private[:, k] for k, name in enumerate(subject.data.populations)}
     for space, code in spaces.items():
+        # every shuffle costs as much as the value: many only for the code that should not know the population
+        shuffles = 3 if space.startswith("private") else 20
         for probe in (LOGISTIC, NEIGHBOURS):
-            found = partial(population_leakage, code, population, probe, seed=subject.seed)
+            found = partial(population_leakage, code, population, probe, shuffles=shuffles, seed=subject.seed)
             subject.judge(f"{space} code", found)
+
+
+def class_probe(
+    codes: Float[np.ndarray, "n latent"], labels: Int[np.ndarray, " n"], probe: Probe, shuffles: int, seed: int
+) -> dict[str, Result]:
+    """How well a probe reads the class from a code, measured as leakage is."""
+    found = population_leakage(codes, labels, probe, shuffles=shuffles, seed=seed)
+    return {
+        name: replace(
+            result,
+            metric=f"class_probe_{name}",
+            parameters={"classes" if key == "populations" else key: value for key, value in result.parameters.items()},
+        )
+        for name, result in found.items()
+    }
+
+
+def _classes(subject: Subject, blocks, private, population, labels) -> None:
+    """Can the class be read off a code, within a population? Every head that there is, own and others'."""
+    names = subject.data.populations
+    for k, name in enumerate(names):
+        own = population == k
+        spaces = {f"{block} code": code[own] for block, code in blocks.items()}
+        if private is not None:
+            heads = range(len(names)) if len(names) == 2 else [k]
+            spaces |= {f"private ({names[head]}) code": private[own, head] for head in heads}
+        for space, code in spaces.items():
+            for probe in (LOGISTIC, NEIGHBOURS):
+                found = partial(class_probe, code, labels[own], probe, shuffles=3, seed=subject.seed)
+                subject.judge(f"{space}, {name}", found)
 
 
 def _parts(subject: Subject) -> None:
     """The private part against the clean signal and the shared part against the background, where both are known."""
     data, model = subject.data, subject.model
-    assert isinstance(model, CPVAE)
+    assert isinstance(model, Split)
     if not isinstance(data, Grassy):
         return
     parts = [model.parts(batch) for batch in subject.batches(subject.index)]
@@ -107,7 +144,7 @@ def _truth(subject: Subject, codes, population) -> None:
         return
     z, t = data.shared_factors[subject.index], data.private_factors[subject.index]
     shared = codes["shared"]
-    subject.judge("shared code, true shared factors", lambda: canonical_correlation(shared, z, seed))
+    subject.judge("shared code, true shared factors", partial(canonical_correlation, shared, z, seed))
     for k, name in enumerate(data.populations):
         own, code = population == k, codes["private"][population == k, k]
         about = {
@@ -122,7 +159,7 @@ def _truth(subject: Subject, codes, population) -> None:
 def _shown_parts(subject: Subject) -> Arrays:
     index, model = shown(subject), subject.model
     batch = subject.data.batch(index)
-    assert isinstance(model, CPVAE)
+    assert isinstance(model, Split)
     assert batch.population is not None
     arrays = {name: part.numpy() for name, part in model.parts(batch).items()}
     arrays |= {"transfer": model.transfer(batch.x, batch.library).numpy(), "population": batch.population.numpy()}
@@ -139,7 +176,7 @@ def _generated(subject: Subject, codes, population) -> Arrays:
     may be poor; both are shown.
     """
     model, generator = subject.model, subject.generator()
-    assert isinstance(model, CPVAE)
+    assert isinstance(model, Split)
     prior, aggregate = [], []
     for k in range(len(model.populations)):
         of = torch.full((GENERATED,), k)
@@ -154,7 +191,7 @@ def _generated(subject: Subject, codes, population) -> Arrays:
 def _mixture(codes: Float[np.ndarray, "n private"], seed: int) -> torch.Tensor:
     if len(codes) < 2:
         return torch.from_numpy(np.repeat(codes, GENERATED, axis=0)).float()
-    components = max(1, min(10, len(codes) // 50))
+    components = max(1, min(10, len(codes) // 50, len(np.unique(codes, axis=0))))
     mixture = GaussianMixture(components, covariance_type="diag", reg_covar=1e-4, random_state=seed).fit(codes)
     return torch.from_numpy(mixture.sample(GENERATED)[0]).float()
 
@@ -164,9 +201,10 @@ def _embedding(subject: Subject, private, population, labels) -> Arrays:
     rows, embedded = [], []
     for k in range(len(subject.data.populations)):
         own = np.flatnonzero(population == k)[:EMBEDDED]
-        if len(own) < 5:  # too few for neighbours
+        if len(own) < 5 or not np.ptp(private[own, k], axis=0).any():  # no neighbours: too few, or one constant code
             continue
-        tsne = TSNE(random_state=subject.seed, init="pca", perplexity=min(30, len(own) / 4))
+        start = "pca" if private.shape[2] > 1 else "random"
+        tsne = TSNE(random_state=subject.seed, init=start, perplexity=min(30, len(own) / 4))
         rows.append(own)
         embedded.append(tsne.fit_transform(private[own, k]))
     if not rows:

@@ -1,9 +1,16 @@
 """A recipe for one's own table of measurements: patients and controls, treatments, strains."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from unbraid.recipes.networks import PopulationModel, plain, population_objective
+from unbraid.recipes.networks import (
+    PopulationModel,
+    PopulationObjective,
+    plain,
+    population_objective,
+    rival,
+    settled,
+)
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
@@ -23,7 +30,8 @@ def table(
     group: str | None = None,
     group_pattern: str | None = None,
     model: PopulationModel = "cpvae",
-    objective: Literal["mi", "elbo"] = "mi",
+    objective: PopulationObjective | None = None,
+    background: str | None = None,
     alpha: float = 1.0,
     shared: int = 10,
     private: int = 2,
@@ -33,7 +41,7 @@ def table(
         steps=6000, learning_rate=1e-3, patience=8, validate_every=100
     ),
 ) -> "Run":
-    """Train CPVAE, or a plain VAE on the pooled rows, on a table (CSV, Parquet); missing values stay missing.
+    """Train CPVAE, or a rival of it, on a table (CSV, Parquet); missing values stay missing.
 
     Args:
         out: run folder to make.
@@ -45,8 +53,11 @@ def table(
         categories: columns of codes to read as words.
         group: column that says which rows belong together (samples of one patient), so that no group is in two splits.
         group_pattern: regular expression for the group at the start of that column; [^_]+ ends it before the first _.
-        model: cpvae, or vae with shared + private latents in one block.
-        objective: mi (cross-population mutual information) or elbo ("no MI"); a vae always takes the elbo.
+        model: cpvae, vae (shared + private latents in one block) or contrastive (one population, the background, has
+            no private latents).
+        objective: mi (cross-population mutual information), elbo ("no MI"), or mmd (moment matching, for contrastive);
+            default: mi for cpvae, else elbo, which a vae always takes.
+        background: name of a contrastive model's background population; default: the first of two.
         alpha: weight of the cross term, constant.
         shared: latents of the shared block.
         private: latents of each private block.
@@ -54,17 +65,15 @@ def table(
         linear: decoders without hidden layers, whose weights say what each latent does to each column.
         training: how to train.
     """
-    given = plain(locals(), "out", "training")
-    arguments = {**given, "file": str(file)}
+    arguments = settled(plain(locals(), "out", "training"))
+    arguments["file"] = str(file)
     from unbraid.data import Table
     from unbraid.training import train
 
-    if model == "vae":
-        arguments |= {"objective": "elbo", "alpha": None}
     columns = (file, population, populations, label, leave_out, categories, group, group_pattern)
     data, validation, test = (Table(*columns, split, training.seed) for split in ("train", "validation", "test"))
-    built = _model(model, data, shared, private, widths, () if linear else widths[::-1], training.seed)
-    minimised = population_objective(model, objective, alpha, 1.0, alpha)
+    built = _model(model, data, shared, private, widths, () if linear else widths[::-1], training.seed, background)
+    minimised = population_objective(built, arguments["objective"], alpha, 1.0, alpha)
     record = {"recipe": "table", "arguments": arguments, "notes": _notes(data, test)}
     return train(built, minimised, data, out, training, validation, test, record)
 
@@ -93,10 +102,11 @@ def _model(
     widths: tuple[int, ...],
     decoder: tuple[int, ...],
     seed: int,
+    background: str | None,
 ) -> "Model":
     """Masked where values are missing, and nothing is said about them."""
     from unbraid.likelihoods import Gaussian, IgnoreMissing
-    from unbraid.models import CPVAE, SequentialVAE
+    from unbraid.models import CPVAE
     from unbraid.nets import MaskedTrunk, MLPDecoder, MLPTrunk
     from unbraid.randomness import seeded
 
@@ -105,7 +115,8 @@ def _model(
         likelihood = Gaussian(1.0, learned=True)
         trunk = MaskedTrunk(MLPTrunk(2 * size, widths)) if data.missing else MLPTrunk(size, widths)
         likelihood = IgnoreMissing(likelihood) if data.missing else likelihood
-        if model == "vae":
-            return SequentialVAE(trunk, MLPDecoder(shared + private, size, decoder), likelihood, False, False)
+        if model != "cpvae":
+            both = MLPDecoder(shared + private, size, decoder)
+            return rival(model, trunk, both, likelihood, data.populations, background, private)
         own = [MLPDecoder(private, size, decoder) for _ in data.populations]
         return CPVAE(trunk, MLPDecoder(shared, size, decoder), own, likelihood, data.populations)

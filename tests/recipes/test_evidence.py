@@ -1,0 +1,89 @@
+"""Evidence of real runs, as `evaluate` asks for it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unbraid.data import Arrays
+from unbraid.likelihoods import Bernoulli, Gaussian
+from unbraid.metrics import Result
+from unbraid.models import CPVAE, Model, SequentialVAE
+from unbraid.nets import MLPDecoder, MLPTrunk
+from unbraid.objectives import ELBO
+from unbraid.randomness import seeded
+from unbraid.recipes.judging import Subject
+from unbraid.recipes.judging_evidence import Weights, judge_evidence, observations
+from unbraid.settings import Training
+from unbraid.training import train
+
+DATA = Arrays(np.random.default_rng(0).random((90, 5)).astype(np.float32), np.tile(["a", "b"], 45))
+
+
+def vae(skip: bool) -> Model:
+    return SequentialVAE(MLPTrunk(5, (8,)), MLPDecoder(2, 5, (8,)), Bernoulli(), False, skip)
+
+
+def cpvae() -> Model:
+    own = [MLPDecoder(2, 5, (8,)) for _ in range(2)]
+    return CPVAE(MLPTrunk(5, (8,)), MLPDecoder(2, 5, (8,)), own, Gaussian(1.0, True), ("a", "b"))
+
+
+def judged(model: Model, folder: Path, max_codes: int = 50_000) -> Subject:
+    run = train(model, ELBO(), DATA, folder, Training(3, batch_size=16, learning_rate=1e-3))
+    subject = Subject(run, DATA, max_codes, 0)
+    with torch.no_grad():
+        judge_evidence(subject)
+        subject.measure()
+    return subject
+
+
+def found(subject: Subject) -> dict[str, Result]:
+    return {result.metric: result for _, result in subject.results}
+
+
+def test_a_cpvae_is_judged_by_evidence_classes_and_private_information(tmp_path: Path):
+    with seeded(0):
+        subject = judged(cpvae(), tmp_path / "run")
+    results = found(subject)
+    assert set(results) == {"evidence", "evidence_classification", "private_information"}
+    assert results["evidence"].parameters["observations"] == 90
+    assert results["evidence_classification"].parameters["populations"] == 2
+    with seeded(0):
+        again = judged(cpvae(), tmp_path / "again")
+    assert found(again) == results
+
+
+def test_the_evidence_is_above_the_bound_it_was_trained_on(tmp_path: Path):
+    with seeded(0):
+        subject = judged(cpvae(), tmp_path / "run")
+        forwards = [subject.model(batch, subject.generator()) for batch in subject.batches(subject.index)]
+    bound = np.concatenate(
+        [(f.log_likelihood - sum(q.kl().sum(1) for q in f.posteriors.values())).detach().numpy() for f in forwards]
+    )
+    assert found(subject)["evidence"].value > bound.mean() - 0.3  # of one draw, with its noise
+
+
+@pytest.mark.parametrize(("skip", "expected"), [(False, {"evidence"}), (True, set())])
+def test_only_a_model_with_a_density_has_evidence(tmp_path: Path, skip, expected):
+    with seeded(0):
+        assert set(found(judged(vae(skip), tmp_path / "run"))) == expected
+
+
+def test_weights_are_computed_only_when_a_metric_asks(tmp_path: Path):
+    with seeded(0):
+        run = train(cpvae(), ELBO(), DATA, tmp_path / "run", Training(3, batch_size=16, learning_rate=1e-3))
+    subject = Subject(run, DATA, 50_000, 0, lambda name: name == "private_information")
+    with torch.no_grad():
+        judge_evidence(subject)
+        weights = [argument for _, task in subject.tasks for argument in task.args if isinstance(argument, Weights)]
+        subject.measure()
+    assert len(weights) == 2
+    assert all("values" not in vars(each) for each in weights)
+    assert set(found(subject)) == {"private_information"}
+
+
+def test_the_cost_is_bounded_by_passes_through_decoders():
+    assert observations(vae(False)) == 500
+    assert observations(cpvae()) == 208
