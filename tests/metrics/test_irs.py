@@ -37,6 +37,21 @@ def test_agrees_with_the_literal_definition(quantile, bins):
     assert result.protocol == "custom"
 
 
+def test_the_values_of_factors_are_binned_not_their_ranks():
+    codes, factors = example()
+    factors[:, 2] = factors[:, 2] ** 2
+    groups = factors.copy()
+    groups[:, 2] = np.digitize(factors[:, 2], np.histogram(factors[:, 2], 20)[1][:-1])
+    assert irs(codes, factors).value == pytest.approx(literal(codes, groups, 0.99), abs=1e-12)
+
+
+def test_a_dead_code_has_its_levels():
+    _, factors = example()
+    result = irs(np.full((500, 2), 3.0), factors)
+    assert (result.value, result.chance) == (0, 0)
+    assert result.ceiling == irs(factors, factors).ceiling
+
+
 def test_weights_are_by_the_largest_deviation():
     codes, factors = example()
     codes[:, 0] *= 1e4

@@ -14,7 +14,7 @@ from unbraid.models import CPVAE, Model, SequentialVAE
 from unbraid.models.contrastive import ContrastiveVAE
 from unbraid.models.evidence import _by_calls, log_weights
 from unbraid.nets import MaskedTrunk, MLPDecoder, MLPTrunk
-from unbraid.types import Batch
+from unbraid.types import Batch, Normal
 
 VARIANCE, SIZE, POPULATIONS = 0.3, 8, 3
 
@@ -236,6 +236,23 @@ def test_a_wider_proposal_estimates_the_same_and_repairs_one_that_is_too_narrow(
     distances = deviations(log_evidence(weights), known.exact(x))
     assert distances.std() == pytest.approx(1, abs=0.1)
     assert log_evidence(weights).effective.mean() > 3 * log_evidence(known.weights(x, 1000)).effective.mean()
+
+
+def test_a_wider_proposal_leaves_the_background_its_exact_salient_posterior():
+    model, batch = made("contrastive")
+    assert isinstance(model, ContrastiveVAE)
+    shared, _ = model.posteriors(batch.x)
+    wide = log_weights(model, batch, 50, generator(), widen=3.0)[:, 1]  # its salient latents neither weigh nor matter
+    noise = torch.stack([torch.randn(50, 7, generator=one) for one in [generator()] for _ in range(7)])[..., :3]
+    proposal = Normal(shared.mean[:, None], shared.log_variance[:, None] + 2 * math.log(3))
+    z = proposal.sample(noise)
+    with torch.no_grad():
+        output = model.decoder(torch.cat([z, z.new_zeros(7, 50, 2)], 2).flatten(0, 1)).unflatten(0, (7, 50))
+        x = batch.x[:, None].expand_as(output)
+        fit = model.likelihood.log_prob(x.flatten(0, 1), output.flatten(0, 1)).view(7, 50)
+        standard = Normal(torch.zeros_like(z), torch.zeros_like(z))
+        expected = fit + standard.log_prob(z) - proposal.log_prob(z)
+    torch.testing.assert_close(wide.float(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_sequential_pass_agrees_with_the_integral():

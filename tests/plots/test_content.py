@@ -85,7 +85,11 @@ def test_rank_correlation_agrees_with_scipy_on_ties():
         ("bound", "Bound (nats)"),
         ("negative_elbo", "Negative ELBO (nats)"),
         ("alpha", "alpha"),
-        ("total_correlation", "total correlation"),
+        ("total_correlation", "total correlation (nats)"),
+        ("kl/index_code", "KL index code (nats)"),
+        ("adversary/loss", "adversary loss (nats)"),
+        ("adversary/accuracy", "adversary accuracy"),
+        ("mmd/shared", "MMD shared"),
     ],
 )
 def test_terms_are_named_for_people(term, label):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unbraid.data import Arrays
 from unbraid.metrics import LOGISTIC, Result, population_leakage
 from unbraid.recipes import evaluate, sprites, vectors
 from unbraid.recipes.remembered import Memory, keep_codes, recall_codes, settings
@@ -56,6 +57,19 @@ def test_a_line_that_was_cut_off_costs_that_line_only(tmp_path: Path):
     assert Memory(file, {}).recall("three") == "why not"
 
 
+@pytest.mark.parametrize(
+    "damage", [b"\xff\xfe\n", b"null\n", b'{"key": "two"}\n', b'{"state": "S", "key": "two", "results": [{"a": 1}]}\n']
+)
+def test_lines_that_say_nothing_are_passed_over(tmp_path: Path, damage):
+    file = tmp_path / "measured.jsonl"
+    memory = Memory(file, {})
+    memory.keep("one", [RESULT])
+    file.write_bytes(file.read_bytes() + damage.replace(b"S", memory.state.encode()))
+    again = Memory(file, {})
+    assert again.recall("one") == [RESULT]
+    assert again.recall("two") is None
+
+
 def test_settings_name_everything_but_arrays():
     codes, population = np.zeros((4, 2)), np.zeros(4, dtype=np.int64)
     said = settings(partial(population_leakage, codes, population, LOGISTIC, seed=3))
@@ -95,6 +109,15 @@ def test_other_weights_are_measured_anew(tmp_path: Path):
     run.save_weights({name: value * 2 for name, value in run.load_weights().items()})
     two = lines(evaluate(path, "active_units"))
     assert len(two) == 2 * len(one)
+
+
+def test_other_classes_of_the_same_observations_are_measured_anew(tmp_path: Path):
+    path, rng = vectors(tmp_path / "run", count=100, widths=(8,), training=QUICK).path, np.random.default_rng(0)
+    x, population = rng.normal(size=(60, 20)).astype(np.float32), ["first", "second"] * 30
+    for labels in (np.arange(60) // 2 % 2, np.arange(60) // 4 % 2):
+        data = Arrays(x, population, ("first", "second"), labels)
+        found = lines(evaluate(path, "clustering", data=data))
+    assert len({line["state"] for line in found}) == 2
 
 
 def test_an_unknown_metric_is_refused_before_anything_is_computed(tmp_path: Path):

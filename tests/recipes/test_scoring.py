@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from unbraid.cli import main
+from unbraid.metrics import irs
 from unbraid.recipes import score
 
 SIZES = (3, 4, 5)
@@ -78,17 +79,39 @@ def test_whole_numbers_kept_as_floats_are_factors(tmp_path: Path):
     assert score(codes, factors, None, "mig").results == before
 
 
+def test_factors_keep_their_values_where_distances_count(tmp_path: Path):
+    codes, factors = files(tmp_path)
+    spread = np.array([0, 1, 3, 10, 100])[np.load(factors)]
+    np.save(factors, np.insert(spread, 0, 7, axis=1))
+    found = {(each.metric, each.protocol): each for each in score(codes, factors, 400, "sap,irs").results}
+    rows, truth = np.load(codes)[:400], spread[:400]
+    correlations = np.corrcoef(rows[:, :2].T, truth.T)[:2, 2:] ** 2
+    expected = np.abs(np.diff(correlations, axis=0)).mean()
+    assert found["sap", "dlib-continuous"].value == pytest.approx(expected, abs=1e-9)
+    assert found["irs", "dlib"].value == irs(rows, truth).value
+    assert found["irs", "dlib"].detail["factors"] == [1, 2, 3]
+
+
+def archive(file: Path) -> None:
+    with file.open("wb") as handle:
+        np.savez(handle, a=np.ones(3))
+
+
+@pytest.mark.usefixtures("as_a_user")
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (lambda c, f: c.unlink(), "expected codes in '.*', which does not exist"),
         (lambda c, f: c.write_text("1, 2, 3"), "expected codes as an array of numbers in the .npy file"),
-        (lambda c, f: np.savez(c.open("wb"), a=np.ones(3)), "got an archive of"),
+        (lambda c, f: archive(c), "got an archive of"),
         (lambda c, f: np.save(c, np.array([{}], dtype=object), allow_pickle=True), "got something else"),
         (lambda c, f: np.save(c, np.ones(600)), r"expected codes as a matrix .* got shape \(600,\)"),
         (lambda c, f: np.save(c, np.full((600, 3), np.nan)), "expected finite codes"),
         (lambda c, f: np.save(f, np.ones((600, 3), dtype=int)), "expected at least one factor that varies"),
         (lambda c, f: np.save(f, np.random.default_rng(0).normal(size=(600, 3))), "expected factors as integers"),
+        (lambda c, f: np.save(c, np.load(c) * 1e200), r"expected codes up to 1e\+100 in size"),
+        (lambda c, f: np.save(f, np.load(f) * 1e300), "expected factors as integers"),
+        (lambda c, f: np.save(f, np.load(f) + 2**60), r"expected factors between -2\^53 and 2\^53"),
         (lambda c, f: np.save(f, np.zeros((5, 3), dtype=int)), "expected as many factors as codes, got 5 and 600"),
     ],
 )

@@ -17,6 +17,7 @@ class Trees:
     column, threshold: of every split, level by level; values up to the threshold go left.
     value: what each leaf adds to the score of its class.
     importance: decrease of squared error by the splits of each column, as shares; all 0 where nothing was split.
+    fitted: the class of each row that it was fitted on, as `predict` gives it.
     """
 
     kinds: Int[np.ndarray, " kind"]
@@ -25,16 +26,20 @@ class Trees:
     threshold: Float[np.ndarray, "stage split tree"]
     value: Float[np.ndarray, "stage tree leaf"]
     importance: Float[np.ndarray, " column"]
+    fitted: Int[np.ndarray, " n"]
 
     def predict(self, x: Float[np.ndarray, "n column"]) -> Int[np.ndarray, " n"]:
         """The class of every row."""
-        columns = np.ascontiguousarray(x.T)
+        tried = [np.unique(self.threshold[self.column == column]) for column in range(x.shape[1])]
+        rank = np.stack([np.searchsorted(*pair) for pair in zip(tried, x.T, strict=True)]).astype(np.int32)
+        cuts = np.zeros(self.threshold.shape, np.int32)
+        for column, values in enumerate(tried):
+            own = self.column == column
+            cuts[own] = np.searchsorted(values, self.threshold[own])
         scores = np.repeat(self.prior[:, None], len(x), axis=1)
-        for column, threshold, value in zip(self.column, self.threshold, self.value, strict=True):
-            scores += _per_row(value, _leaves(columns, column, threshold))
-        if len(self.kinds) == 2:
-            return self.kinds[(scores[0] > 0).astype(int)]
-        return self.kinds[scores.argmax(axis=0)]
+        for column, cut, value in zip(self.column, cuts, self.value, strict=True):
+            scores += _per_row(value, _leaves(rank, column, cut))
+        return self.kinds[_decided(scores)]
 
 
 def boosted(
@@ -77,7 +82,11 @@ def boosted(
         value[stage] = scale * _newton(residual, curvature, leaf, 2**depth)
         scores += _per_row(value[stage], leaf)
         gains += gain
-    return Trees(kinds, prior, column, threshold, value, gains / (gains.sum() or 1))
+    return Trees(kinds, prior, column, threshold, value, gains / (gains.sum() or 1), kinds[_decided(scores)])
+
+
+def _decided(scores: Float[np.ndarray, "tree n"]) -> Int[np.ndarray, " n"]:
+    return scores.argmax(axis=0) if len(scores) > 1 else (scores[0] > 0).astype(np.int64)
 
 
 def _derivatives(
@@ -137,13 +146,13 @@ def _grow(
 def _leaves(
     columns: Real[np.ndarray, "column n"],
     column: Int[np.ndarray, "split tree"],
-    threshold: Float[np.ndarray, "split tree"],
+    cut: Int[np.ndarray, "split tree"],
 ) -> UInt8[np.ndarray, "tree n"]:
     """The leaf of each row in each tree, as `_grow` numbers them."""
     node, first = np.zeros((column.shape[1], columns.shape[1]), np.uint8), 0
     while first < len(column):
         level = slice(first, 2 * first + 1)
-        node, first = descend(columns, node, column[level], threshold[level]), 2 * first + 1
+        node, first = descend(columns, node, column[level], cut[level]), 2 * first + 1
     return node
 
 

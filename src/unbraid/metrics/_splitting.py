@@ -10,6 +10,7 @@ from torch.nn.functional import embedding_bag
 
 _TIE = 1e-4  # relative: gains come from sums in single precision
 _NEAR = 0.8  # columns within this share of the best one are searched row by row
+_BLOCK = 16  # lines that are summed together
 _TAPER = 8  # bins grow by one row every so many rows from an end
 
 PerNode = Float32[np.ndarray, "column node tree"]
@@ -50,9 +51,10 @@ class Columns:
     def _prepare(self, bin_of: Int[np.ndarray, "column n"]) -> None:
         """The rows of every bin of every column, as sums over them read it."""
         line = bin_of * len(bin_of) + np.arange(len(bin_of))[:, None]
-        self._rows = torch.from_numpy(self.order.ravel()[np.argsort(line, axis=None, kind="stable")])
+        rows = self.order.ravel()[np.argsort(line, axis=None, kind="stable")]
+        self._rows = torch.from_numpy(rows.astype(np.int32))
         within = np.bincount(line.ravel(), minlength=self.bins * len(bin_of))
-        self._offsets = torch.from_numpy(np.cumsum(within) - within)
+        self._offsets = torch.from_numpy((np.cumsum(within) - within).astype(np.int32))
         self.counts = within.reshape(self.bins, -1).cumsum(axis=0).astype(np.float32)
 
     def cumulated(self, weights: Float32[np.ndarray, "n weight"]) -> Float32[np.ndarray, "bin column weight"]:
@@ -146,35 +148,44 @@ class Nodes:
         near = gain >= _NEAR * top
         empty, before_end = (part.sum(axis=0, dtype=np.float32) for part in (self.counts == 0, self.counts < count))
         most = (1 + np.abs(total) / np.maximum(count, 1)) ** 2  # a row's square at most: residuals are within -1 and 1
+        wanted = []
         for asked, ends in ((edge, False), (edge + 1, False), (empty, True), (before_end, True)):
             bin_ = np.minimum(asked.astype(int), len(self.counts) - 1)
             inside = _at(self.counts, bin_) - np.where(bin_ > 0, _at(self.counts, np.maximum(bin_ - 1, 0)), 0)
-            wanted = inside * most > top * (count - inside) if ends else near
-            wanted = wanted & (inside > 1) & self.columns.parted[np.arange(len(bin_))[:, None, None], bin_]
-            self._search(bin_, np.nonzero(wanted), gain, place, left)
+            ask = inside * most > top * (count - inside) if ends else near
+            ask = ask & (inside > 1) & self.columns.parted[np.arange(len(bin_))[:, None, None], bin_]
+            where = np.nonzero(ask)
+            wanted.append(np.stack([bin_[where], *where]))
+        asks = np.concatenate(wanted, axis=1)
+        self._search(asks[0], asks[1], asks[2], asks[3], gain, place, left)
 
     def _search(
         self,
-        bin_: Int[np.ndarray, "column node tree"],
-        where: tuple[np.ndarray, ...],
+        bin_: Int[np.ndarray, " ask"],
+        column: Int[np.ndarray, " ask"],
+        node: Int[np.ndarray, " ask"],
+        tree: Int[np.ndarray, " ask"],
         gain: PerNode,
         place: Int[np.ndarray, "column node tree"],
         left: PerNode,
     ) -> None:
         """Tries a split after every row in the named bins, and replaces what is not as good."""
-        column, node, tree = where
-        columns, known = self.columns, (bin_[where], *where)
-        end = columns.start[column, bin_[where] + 1] + column * columns.padded.shape[1] + columns.width
+        columns, known = self.columns, (bin_, column, node, tree)
+        end = columns.start[column, bin_ + 1] + column * columns.padded.shape[1] + columns.width
         at = end + np.arange(-columns.width, 0)[:, None]
         cell = columns.padded.take(at) * self.weights.shape[1] + tree
-        counts = (self.rows.take(cell) == node.astype(np.uint8)).astype(np.float32)
-        sums = _cumulate(self.weights.take(cell) * counts)
-        _cumulate(counts)
+        both = np.empty((columns.width, 2, len(bin_)), np.float32)
+        sums, counts = both[:, 0], both[:, 1]
+        counts[:] = self.rows.take(cell) == node.astype(np.uint8)
+        np.multiply(self.weights.take(cell), counts, out=sums)
+        _cumulate(both)
         sums += self.sums[known] - sums[-1]  # both end where the bin does
         counts += self.counts[known] - counts[-1]
         found = _gains(sums, counts, self.sums[-1, 0, node, tree], self.counts[-1, 0, node, tree])
         found *= columns.splittable.take(at)
-        better = np.flatnonzero(found.max(axis=0) > gain[where])
+        best = found.max(axis=0)
+        better = np.flatnonzero(best > gain[column, node, tree])
+        better = better[np.argsort(best[better])]  # of several bins of one column the best is written last
         chosen, where = (found[:, better].argmax(axis=0), better), (column[better], node[better], tree[better])
         gain[where], left[where] = found[chosen], counts[chosen]
         place[where] = at[chosen] % columns.padded.shape[1] - columns.width
@@ -214,7 +225,13 @@ def _bins(numbers: Int[np.ndarray, " n"], bins: int) -> Int[np.ndarray, " n"]:
 
 def _cumulate(parts: Float32[np.ndarray, "place *rest"]) -> Float32[np.ndarray, "place *rest"]:
     """Running sums along the first axis, in place: by whole lines, several times faster than `np.cumsum`."""
-    for before, line in pairwise(parts):
+    count = len(parts) // _BLOCK
+    blocks = parts[: count * _BLOCK].reshape(count, _BLOCK, *parts.shape[1:])
+    for before, line in pairwise(np.moveaxis(blocks, 1, 0)):
+        np.add(before, line, out=line)
+    for before, block in pairwise(blocks):
+        np.add(before[-1], block, out=block)
+    for before, line in pairwise(parts[max(count * _BLOCK - 1, 0) :]):
         np.add(before, line, out=line)
     return parts
 

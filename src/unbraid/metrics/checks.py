@@ -7,13 +7,14 @@ from jaxtyping import Float, Int, Real
 from scipy.stats import binomtest
 
 NORMAL_95 = 1.959963984540054
+_LARGEST = 1e100  # squares and their sums must not overflow
 
 
 def matrix(values: Real[np.ndarray, "..."], name: str, least: int = 2) -> Float[np.ndarray, "n column"]:
     """The values as a finite float64 matrix of at least `least` rows and one column.
 
     Raises:
-        ValueError: it is not a matrix, too short, empty, or holds NaN or infinity.
+        ValueError: it is not a matrix, too short, empty, or holds NaN, infinity or a number beyond 1e100.
     """
     values = finite(values, name)
     if values.ndim != 2:
@@ -25,6 +26,9 @@ def matrix(values: Real[np.ndarray, "..."], name: str, least: int = 2) -> Float[
         raise ValueError(
             f"expected {name} with at least {least} rows and 1 column, got shape {values.shape}; pass more samples"
         )
+    largest = float(np.abs(values).max())
+    if largest > _LARGEST:
+        raise ValueError(f"expected {name} up to {_LARGEST:g} in size, got {largest:.4g}; divide them by a constant")
     return values
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
@@ -15,8 +15,6 @@ from unbraid.metrics._boosting import boosted
 from unbraid.metrics.labelled import Labelled, labelled, train_and_test
 from unbraid.metrics.mutual_information import varying
 from unbraid.metrics.result import Result
-
-_WORKERS = 2  # fits side by side; more than two only wait for each other
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,12 @@ class FactorFit:
 
 @runtime_checkable
 class DCIProtocol(Protocol):
-    """How factors are read from codes: a frozen dataclass, whose fields are reported."""
+    """How factors are read from codes: a frozen dataclass, whose fields are reported.
+
+    workers: how many fits may run side by side in threads.
+    """
+
+    workers: ClassVar[int]
 
     @property
     def name(self) -> str:
@@ -58,6 +61,7 @@ class DCIBoosting:
     rate: float = 0.1
     bins: int = 256
     name: str = "custom"
+    workers: ClassVar[int] = 2  # more only wait for each other
 
     def __post_init__(self) -> None:
         if not (self.stages > 0 and 1 <= self.depth <= 7 and self.rate > 0 and self.bins > 1):
@@ -67,8 +71,11 @@ class DCIBoosting:
         """Reads one factor, by its place in `train.factors`."""
         settings = (self.stages, self.depth, self.rate, self.bins, seed)
         trees = boosted(train.codes, train.factors[:, factor], *settings)
-        right = [float((trees.predict(rows.codes) == rows.factors[:, factor]).mean()) for rows in (train, test)]
-        return FactorFit(trees.importance, *right)
+        train_right, test_right = (
+            float((found == rows.factors[:, factor]).mean())
+            for found, rows in ((trees.fitted, train), (trees.predict(test.codes), test))
+        )
+        return FactorFit(trees.importance, train_right, test_right)
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class DCILasso:
 
     alpha: float = 0.02
     name: str = "custom"
+    workers: ClassVar[int] = 1  # scikit-learn's fits set the warnings of the whole process
 
     def __post_init__(self) -> None:
         if not self.alpha > 0:
@@ -109,6 +117,7 @@ class DCIForest:
     trees: int = 10
     depths: tuple[int, ...] = (12,)
     name: str = "custom"
+    workers: ClassVar[int] = 1  # scikit-learn's fits set the warnings of the whole process
 
     def __post_init__(self) -> None:
         if self.trees < 1 or not self.depths or min(self.depths) < 1:
@@ -196,12 +205,14 @@ def dci(
 
     >>> import numpy as np
     >>> factors = np.random.default_rng(0).integers(0, (2, 3), size=(300, 2))
-    >>> [round(result.value, 2) for result in dci(factors.astype(float), factors).values()]  # perfect
+    >>> few = DCIBoosting(stages=20)
+    >>> [round(result.value, 2) for result in dci(factors.astype(float), factors, protocol=few).values()]  # perfect
     [1.0, 1.0, 1.0]
-    >>> [round(result.value, 2) for result in dci(-3.0 * factors[:, ::-1] + 1, factors).values()]  # permuted: as good
+    >>> permuted = -3.0 * factors[:, ::-1] + 1  # as good
+    >>> [round(result.value, 2) for result in dci(permuted, factors, protocol=few).values()]
     [1.0, 1.0, 1.0]
-    >>> noise = np.random.default_rng(1).normal(size=(300, 3))
-    >>> max(result.value for result in dci(noise, factors).values()) < 0.6  # bad
+    >>> noise = np.random.default_rng(1).normal(size=(300, 3))  # bad
+    >>> max(result.value for result in dci(noise, factors, protocol=few).values()) < 0.6
     True
     """
     if shuffles < 0:
@@ -256,8 +267,9 @@ def _all_scores(
         code, factor = kept[job[0]], int(job[1])
         return _fit(code.rows(train), code.rows(test), factor, protocol, seed)
 
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        fits = dict(zip(jobs, pool.map(fit, jobs), strict=True))
+    with ThreadPoolExecutor(protocol.workers) as pool:
+        found = pool.map(fit, jobs) if protocol.workers > 1 else map(fit, jobs)
+        fits = dict(zip(jobs, found, strict=True))
     return [
         _scores([fits[code, factor] for factor in range(len(sizes))], active) for code, active in enumerate(actives)
     ]

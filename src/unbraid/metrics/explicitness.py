@@ -114,6 +114,7 @@ def _areas(
     reader = LogisticRegression(C=protocol.penalty, max_iter=protocol.iterations)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # as many iterations as the protocol says
+        warnings.filterwarnings("ignore", "The number of unique classes")  # few rows of many values
         reader.fit(scaled[train], truth[train])
     held_out, fitted = (
         _area(reader.predict_proba(scaled[rows]), truth[rows], reader.classes_) for rows in (test, train)

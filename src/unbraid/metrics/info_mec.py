@@ -225,6 +225,7 @@ def _explicitness(codes: Codes, factors: Int[np.ndarray, "n factor"], protocol: 
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations belongs to the protocol
+        warnings.filterwarnings("ignore", "The number of unique classes")  # few rows of many values
         for factor in factors.T:
             predicted = model.fit(features, factor).predict_proba(features)[np.arange(len(factor)), factor]
             cross_entropy = -np.log(np.maximum(predicted, _EPSILON)).mean()

@@ -70,7 +70,7 @@ def irs(
     group's mean, averaged over groups and divided by its largest distance from its overall mean. One minus that is its
     robustness under the factor, and the largest over factors its score. The value is the mean of the scores, weighted
     by those largest distances. Protocol `IRS_DLIB` is disentanglement_lib's: factors in 20 equal-width bins, constant
-    dimensions left out; here the values of a factor are numbered in their order before they are binned.
+    dimensions left out.
 
     Args:
         codes: `[n, latent]`, finite.
@@ -100,17 +100,17 @@ def irs(
     active = varying(given.codes)
     parameters: dict[str, Plain] = {key: value for key, value in asdict(protocol).items() if key != "name"}
     about: dict[str, Plain] = {"active": np.flatnonzero(active).tolist(), "factors": list(given.columns)}
-    if not active.any():
-        note = "no dimension varies, so none can be robust"
-        return Result("irs", 0.0, protocol.name, parameters, 0.0, seed=seed, detail={"note": note, **about})
-    perfect = given.factors.astype(np.float64)
+    perfect = given.values_in(factors)
     values = given.factors if protocol.factor_bins is None else binned(perfect, protocol.factor_bins)
     groups, kept = [_groups(value) for value in values.T], given.codes[:, active]
+    ceiling = _robustness(perfect, groups, protocol.quantile).score
+    if not active.any():
+        note = "no dimension varies, so none can be robust"
+        return Result("irs", 0.0, protocol.name, parameters, 0.0, ceiling, seed=seed, detail={"note": note, **about})
     found = _robustness(kept, groups, protocol.quantile)
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(kept)) for _ in range(_SHUFFLES)]
     chance = float(np.mean([_robustness(kept[order], groups, protocol.quantile).score for order in orders]))
-    ceiling = _robustness(perfect, groups, protocol.quantile).score
     detail: dict[str, Plain] = {
         **about,
         "robustness": found.matrix.tolist(),

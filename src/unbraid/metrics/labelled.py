@@ -8,6 +8,8 @@ from jaxtyping import Float, Int, Real
 
 from unbraid.metrics.checks import matrix, same_length
 
+_EXACT = 2**53  # integers beyond it differ where floats do not
+
 Score = Callable[[Float[np.ndarray, "n latent"], Int[np.ndarray, "n factor"]], float]
 
 
@@ -27,6 +29,10 @@ class Labelled:
     def rows(self, index: Int[np.ndarray, " row"] | slice) -> "Labelled":
         """The same for some of the observations; factors keep their numbers."""
         return Labelled(self.codes[index], self.factors[index], self.columns)
+
+    def values_in(self, factors: Int[np.ndarray, "n given"]) -> Float[np.ndarray, "n factor"]:
+        """The factors' own values, for what takes their distances, from the factors as they were given."""
+        return np.asarray(factors)[:, self.columns].astype(np.float64)
 
 
 def labelled(codes: Real[np.ndarray, "n latent"], factors: Int[np.ndarray, "n factor"], least: int = 2) -> Labelled:
@@ -48,6 +54,11 @@ def labelled(codes: Real[np.ndarray, "n latent"], factors: Int[np.ndarray, "n fa
             "values, for example with np.unique(values, return_inverse=True)[1], and reshape one factor with [:, None]"
         )
     same_length("factors", len(factors), "codes", len(codes))
+    if factors.size and max(int(factors.max()), -int(factors.min())) > _EXACT:
+        raise ValueError(
+            f"expected factors between -2^53 and 2^53, got {factors.min()} to {factors.max()}; number their values, "
+            "for example with np.unique(values, return_inverse=True)[1]"
+        )
     columns = [column for column in range(factors.shape[1]) if np.ptp(factors[:, column].astype(np.int64))]
     if not columns:
         raise ValueError(f"expected at least one factor that varies, got {factors.shape[1]} constant ones; drop them")

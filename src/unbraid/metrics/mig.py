@@ -77,11 +77,12 @@ def mig(
     True
     """
     given = labelled(codes, factors)
-    truth = given.factors if protocol.factor_bins is None else _rebinned(given.factors, protocol.factor_bins)
+    values = given.factors.astype(np.float64) if protocol.factor_bins is None else given.values_in(factors)
+    truth = given.factors if protocol.factor_bins is None else binned(values, protocol.factor_bins)
     numbers = binned(given.codes, protocol.bins)
     known = information(numbers, truth)
     gaps = _gaps(known, protocol)
-    perfect = binned(given.factors.astype(np.float64), protocol.bins)
+    perfect = binned(values, protocol.bins)
     chance, ceiling = information_levels(
         lambda table: float(_gaps(table, protocol).mean()), numbers, truth, perfect, seed
     )
@@ -97,10 +98,6 @@ def mig(
         "second": ranked[1].tolist() if len(ranked) > 1 else None,
     }
     return Result("mig", float(gaps.mean()), protocol.name, parameters, chance, ceiling, seed=seed, detail=detail)
-
-
-def _rebinned(factors: Int[np.ndarray, "n factor"], bins: int) -> Int[np.ndarray, "n factor"]:
-    return binned(factors.astype(np.float64), bins)
 
 
 def _shares(known: Information, protocol: MIGProtocol) -> Float[np.ndarray, "latent factor"]:

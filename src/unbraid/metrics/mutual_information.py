@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 _SHUFFLES = 10
 _ROUNDING = 1e-12  # a range below this share of the largest value is rounding error
+_SMALLEST = 1e-100  # a range below this is nothing: its square would be 0
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Information:
 
 def varying(codes: Float[np.ndarray, "n latent"]) -> Bool[np.ndarray, " latent"]:
     """Which code dimensions vary by more than rounding error."""
-    return np.ptp(codes, axis=0) > _ROUNDING * np.abs(codes).max(axis=0)
+    return np.ptp(codes, axis=0) > np.maximum(_ROUNDING * np.abs(codes).max(axis=0), _SMALLEST)
 
 
 def binned(values: Float[np.ndarray, "n column"], bins: int) -> Int[np.ndarray, "n column"]:

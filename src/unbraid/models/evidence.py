@@ -59,7 +59,7 @@ def log_weights(
     _check(model, samples, widen)
     if not isinstance(model, Known):
         return _by_calls(model, batch, samples, generator)
-    proposal = _proposal(model, batch.x).wider(widen)
+    proposal = _proposal(model, batch.x, widen)
     rows = max(1, memory // (_ARRAYS * math.prod(model.shape) * batch.x.element_size()))
     group = max(1, rows // samples)
     found = []
@@ -122,8 +122,14 @@ class _Proposal:
         return [normal.mean.shape[1] for normal in self._each()]
 
 
-def _proposal(model: Known, x: Float[Tensor, "batch *shape"]) -> _Proposal:
-    return _Proposal(model.posterior(x), None) if isinstance(model, SequentialVAE) else _Proposal(*model.posteriors(x))
+def _proposal(model: Known, x: Float[Tensor, "batch *shape"], widen: float) -> _Proposal:
+    if isinstance(model, SequentialVAE):
+        return _Proposal(model.posterior(x), None).wider(widen)
+    found = _Proposal(*model.posteriors(x)).wider(widen)
+    if isinstance(model, ContrastiveVAE) and found.heads is not None:
+        # the background's is the exact posterior, the prior: any other would only make its weights uneven
+        found.heads.log_variance[:, model.background_index] = 0
+    return found
 
 
 def _weights(

@@ -8,7 +8,7 @@ from unbraid.types import Batch, Forward, Progress, Terms
 
 
 class Capacity(Objective):
-    """Reconstruction plus gamma * |KL - C|, with C the nats that the code may carry now.
+    """Reconstruction plus `gamma * |KL - C|`, with C the nats that the code may carry now.
 
     KL is summed over latents and blocks and averaged over the batch before the absolute value is taken. Several blocks
     share one capacity.

@@ -16,7 +16,8 @@ LARGEST_POINTS = 300
 # a term that falls this far is unreadable on a linear axis
 LOG_RATIO = 20
 PLAIN_NAMES = {"loss": "Loss", "reconstruction": "Reconstruction", "bound": "Bound", "negative_elbo": "Negative ELBO"}
-IN_NATS = ("loss", "reconstruction", "bound", "negative_elbo", "kl")
+SHORT_NAMES = {"kl": "KL", "mmd": "MMD", "dip": "DIP"}
+NATS = (*PLAIN_NAMES, "kl", "total_correlation", "capacity", "gain")
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def curves(terms: Mapping[str, Mapping[str, Curve]]) -> Figure:
 def term_label(term: str) -> str:
     """A recorded term's name for people, with its unit where it has one."""
     first, _, rest = term.partition("/")
-    name = f"KL {rest}".strip() if first == "kl" else PLAIN_NAMES.get(term, term.replace("/", " ").replace("_", " "))
-    return f"{name} (nats)" if first in IN_NATS else name
+    name = PLAIN_NAMES.get(term, f"{SHORT_NAMES.get(first, first)} {rest}".strip().replace("_", " "))
+    return f"{name} (nats)" if first in NATS or term == "adversary/loss" else name
 
 
 def _line_names(terms: Mapping[str, Mapping[str, Curve]]) -> list[str]:

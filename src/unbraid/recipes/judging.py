@@ -72,7 +72,9 @@ class Subject:
         self.index = np.sort(rng.permutation(len(self.data))[: min(HELD_OUT, self.max_codes)])
         self.state = {
             "weights": self.run.weights_checksum(),
-            "data": describe(self.data),
+            "model": self.run.record["model"],
+            "data": [describe(self.data), self.data.facts()],  # a file may hold others than when the run was made
+            "labels": None if self.data.labels is None else fingerprint(self.data.labels.tolist()),
             "max_codes": self.max_codes,
             "seed": self.seed,
         }

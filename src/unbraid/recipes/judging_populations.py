@@ -65,7 +65,7 @@ def _clusters(subject: Subject, blocks, private, population, labels) -> None:
     for k, name in enumerate(subject.data.populations):
         own = population == k
         spaces = {block: code[own] for block, code in blocks.items()}
-        if private is not None:
+        if private is not None and not _is_background(subject, k):
             spaces["private"] = private[own, k]
         for space, code in spaces.items():
             subject.judge(f"{space} code, {name}", partial(clustering, code, labels[own], seed=subject.seed))
@@ -75,13 +75,27 @@ def _leakage(subject: Subject, blocks, private, population) -> None:
     """Can the population be read off a code? Private heads are computed for all samples, whichever they belong to."""
     spaces = dict(blocks)
     if private is not None:
-        spaces |= {f"private ({name})": private[:, k] for k, name in enumerate(subject.data.populations)}
+        spaces |= {f"private ({name})": private[:, k] for name, k in _heads(subject).items()}
     for space, code in spaces.items():
         # every shuffle costs as much as the value: many only for the code that should not know the population
         shuffles = 3 if space.startswith("private") else 20
         for probe in (LOGISTIC, NEIGHBOURS):
             found = partial(population_leakage, code, population, probe, shuffles=shuffles, seed=subject.seed)
             subject.judge(f"{space} code", found)
+
+
+def _is_background(subject: Subject, population: int) -> bool:
+    """Whether a population has no private code: a contrastive model's background."""
+    return isinstance(subject.model, ContrastiveVAE) and population == subject.model.background_index
+
+
+def _heads(subject: Subject) -> dict[str, int]:
+    """Private heads by name, each that differs from the others: the targets of a contrastive model have one."""
+    names = subject.data.populations
+    heads = {name: k for k, name in enumerate(names) if not _is_background(subject, k)}
+    if isinstance(subject.model, ContrastiveVAE) and len(heads) > 1:
+        return {"targets": next(iter(heads.values()))}
+    return heads
 
 
 def class_probe(
@@ -101,13 +115,13 @@ def class_probe(
 
 def _classes(subject: Subject, blocks, private, population, labels) -> None:
     """Can the class be read off a code, within a population? Every head that there is, own and others'."""
-    names = subject.data.populations
-    for k, name in enumerate(names):
+    for k, name in enumerate(subject.data.populations):
         own = population == k
         spaces = {f"{block} code": code[own] for block, code in blocks.items()}
         if private is not None:
-            heads = range(len(names)) if len(names) == 2 else [k]
-            spaces |= {f"private ({names[head]}) code": private[own, head] for head in heads}
+            heads = _heads(subject)
+            heads = heads if len(heads) <= 2 else {name: k}
+            spaces |= {f"private ({head}) code": private[own, index] for head, index in heads.items()}
         for space, code in spaces.items():
             for probe in (LOGISTIC, NEIGHBOURS):
                 found = partial(class_probe, code, labels[own], probe, shuffles=3, seed=subject.seed)

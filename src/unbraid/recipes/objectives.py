@@ -1,11 +1,13 @@
 """What is minimised where there is one code, by the names that recipes offer."""
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from unbraid.objectives.contract import Objective
 
+LOGGER = logging.getLogger("unbraid")
 Rival = Literal["elbo", "beta", "capacity", "beta-tc", "dip-i", "dip-ii", "factor", "info", "importance"]
 
 
@@ -53,6 +55,25 @@ def rival_objective(name: Rival, strength: float | None, observations: int) -> "
             if given:
                 raise ValueError(f"expected no strength for the elbo, got {strength}; beta is the elbo with a weight")
             return ELBO()
+
+
+def short_of_capacity(objective: "Objective", steps: int) -> list[str]:
+    """A note, logged as well, if training ends before the capacity has grown to its end."""
+    from unbraid.objectives.capacity import Capacity
+    from unbraid.objectives.schedules import Linear
+    from unbraid.types import Progress
+
+    if not isinstance(objective, Capacity) or not isinstance(objective.capacity, Linear):
+        return []
+    reached, end = objective.capacity(Progress(steps)), objective.capacity.end
+    if reached == end:
+        return []
+    note = (
+        f"The capacity grows to {end:g} nats in {objective.capacity.steps:,} steps; these {steps:,} steps end at "
+        f"{reached:.3g}."
+    )
+    LOGGER.warning("%s Train longer, or in Python give Capacity(Linear(0, %g, fewer steps)).", note, end)
+    return [note]
 
 
 def _whole(strength: float) -> int:

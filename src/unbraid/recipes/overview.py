@@ -9,12 +9,16 @@ if TYPE_CHECKING:
     from unbraid.runs import Run
 
 LOGGER = logging.getLogger("unbraid")
-HEADLINE = ("factor_vae", "clustering_ari", "canonical_correlation")
+SEVERAL = ("factor_vae", "mig")  # metrics under several protocols, whose name says which
+HEADLINE = (*SEVERAL, "clustering_ari", "canonical_correlation")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run at a glance; `headline` holds a few measured values by name, each a mean over populations."""
+    """One run at a glance; `headline` holds a few measured values by name, each a mean over populations.
+
+    Of a metric that was measured under several protocols it is the first one, which is the default.
+    """
 
     path: Path
     created: str
@@ -54,10 +58,12 @@ def overview(folder: Path = Path("runs")) -> list[Row]:
 def _row(run: "Run") -> Row:
     record, status, evaluation = run.record, run.status, run.evaluation()
     values: dict[str, list[float]] = {}
+    protocols: dict[str, str] = {}  # the mean over two protocols would mean nothing
     for result in evaluation["results"] if evaluation else []:
-        if result["metric"] in HEADLINE:
-            name = f"{result['metric']} {result['subject'].partition(',')[0]}"
-            values.setdefault(name, []).append(result["value"])
+        metric, protocol = result["metric"], result["protocol"]
+        if metric in HEADLINE and protocols.setdefault(metric, protocol) == protocol:
+            named = f"{metric} [{protocol}]" if metric in SEVERAL else metric
+            values.setdefault(f"{named} {result['subject'].partition(',')[0]}", []).append(result["value"])
     model = record.get("arguments", {}).get("model", record["model"]["class"].rpartition(".")[2])
     return Row(
         path=run.path,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from unbraid import metrics, models
+from unbraid import data, likelihoods, metrics, models, nets
 from unbraid.metrics import Result
 from unbraid.runs import write_atomically
 
@@ -28,24 +28,23 @@ class Memory:
 
     def __init__(self, file: Path, state: dict[str, Any]):
         self.file, self.state = file, fingerprint({**state, "code": _code()})
-        self._known = {line["key"]: line for line in _lines(file) if line.get("state") == self.state}
+        self._known = {line["key"]: line["outcome"] for line in _lines(file) if line["state"] == self.state}
         if file.is_file() and not file.read_bytes().endswith(b"\n"):
-            file.write_bytes(file.read_bytes() + b"\n")  # a line that was cut off must not spoil the next
+            with file.open("ab") as end:  # a line that was cut off must not spoil the next
+                end.write(b"\n")
 
     def recall(self, key: str) -> Outcome | None:
         """The results under this key, or why there are none; None if that was never measured."""
-        line = self._known.get(key)
-        if line is None:
-            return None
-        return line["reason"] if "reason" in line else [Result.from_dict(plain) for plain in line["results"]]
+        return self._known.get(key)
 
     def keep(self, key: str, outcome: Outcome) -> None:
         """Remember results, or the reason why there are none."""
         what = {"reason": outcome} if isinstance(outcome, str) else {"results": [each.to_dict() for each in outcome]}
-        self._known[key] = {"state": self.state, "key": key, **what}
+        self._known[key] = outcome
         self.file.parent.mkdir(exist_ok=True)
-        with self.file.open("a") as file:
-            file.write(json.dumps(self._known[key]) + "\n")
+        line = json.dumps({"state": self.state, "key": key, **what}) + "\n"
+        with self.file.open("ab", buffering=0) as file:  # at once: another evaluation may append too
+            file.write(line.encode())
 
 
 def settings(metric: partial) -> str:
@@ -96,22 +95,26 @@ def _said(value: Any) -> str:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
+    """Every line that can be read; the others were cut off or damaged, and what they said is measured again."""
     lines = []
-    for text in file.read_text().splitlines() if file.is_file() else []:
+    for text in file.read_bytes().splitlines() if file.is_file() else []:
         try:
             line = json.loads(text)
-        except ValueError:  # cut off while it was written
+            lines.append({"state": line["state"], "key": str(line["key"]), "outcome": _read(line)})
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue
-        if isinstance(line, dict) and isinstance(line.get("key"), str):
-            lines.append(line)
     return lines
+
+
+def _read(line: dict[str, Any]) -> Outcome:
+    return str(line["reason"]) if "reason" in line else [Result.from_dict(plain) for plain in line["results"]]
 
 
 @cache
 def _code() -> str:
-    """Checksum of the metrics, the models and what calls them: another version measures anew."""
+    """Checksum of the metrics, of what makes codes and of what calls them: another version measures anew."""
     here = Path(__file__).parent
-    others = [Path(inspect.getfile(module)).parent for module in (metrics, models)]
+    others = [Path(inspect.getfile(module)).parent for module in (metrics, models, nets, likelihoods, data)]
     files = [file for folder in others for file in folder.glob("*.py")]
     digest = hashlib.sha256()
     for file in sorted([*files, *here.glob("judging*.py"), here / "suite.py"]):

@@ -46,24 +46,27 @@ def score(
         ValueError: a file is no array of that form, or the two do not fit together.
     """
     wanted = chosen(metrics, FACTORS)
+    import numpy as np
+
     from unbraid.metrics import Result
     from unbraid.metrics.labelled import labelled, train_and_test
     from unbraid.progress import ProgressBar
     from unbraid.recipes.suite import row_suite
 
-    given = labelled(_array(codes, "codes"), _whole(_array(factors, "factors")), least=4)
+    known = _whole(_array(factors, "factors"))
+    given = labelled(_array(codes, "codes"), known, least=4)
     train_and_test(len(given.codes), test_from, seed)
     found = Scores([], [], json)
-    suite = [
-        metric for metric in row_suite(given.codes, given.factors, test_from, seed) if wanted(metric.func.__name__)
-    ]
+    every = row_suite(given.codes, known.astype(np.int64), test_from, seed)  # not renumbered: some take distances
+    suite = [metric for metric in every if wanted(metric.func.__name__)]
     with ProgressBar("scoring", len(suite), "metrics") as display:
         for done, metric in enumerate(suite):
             display.show(done, metric.func.__name__)
             try:
                 outcome = metric()
             except ValueError as error:
-                found.left_out.append((metric.func.__name__, str(error)))
+                refused = (metric.func.__name__, str(error))
+                found.left_out.extend({refused} - set(found.left_out))  # protocols may refuse alike
                 continue
             found.results.extend([outcome] if isinstance(outcome, Result) else outcome.values())
         display.show(len(suite))
@@ -84,7 +87,9 @@ def _array(file: Path, name: str) -> "np.ndarray":
             "write it with np.save(file, array)"
         ) from error
     if not isinstance(array, np.ndarray):
-        raise ValueError(f"expected {name} as one array in '{file}', got an archive of {sorted(array)}; save one array")
+        with array:
+            names = sorted(array)
+        raise ValueError(f"expected {name} as one array in '{file}', got an archive of {names}; save one array")
     return array
 
 
@@ -92,6 +97,6 @@ def _whole(factors: "np.ndarray") -> "np.ndarray":
     """Factors kept as floats are taken as integers if they are whole."""
     import numpy as np
 
-    if factors.dtype.kind == "f" and np.isfinite(factors).all() and (factors == np.floor(factors)).all():
+    if factors.dtype.kind == "f" and (np.abs(factors) <= 2**53).all() and (factors == np.floor(factors)).all():
         return factors.astype(np.int64)
     return factors

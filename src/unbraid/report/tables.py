@@ -9,14 +9,18 @@ from typing import Any
 from unbraid.report.reading import Shown
 
 NOTHING = "–"
-# what the models claim; everything else is there to be looked up
+# what the models claim; everything else, other protocols too, is there to be looked up
 MAIN = (
     "factor_vae",
+    "mig",
+    "dci_disentanglement",
     "canonical_correlation",
     "clustering_ari",
     "population_leakage_balanced_accuracy",
+    "evidence_classification",
     "pixel_correlation",
 )
+DEFAULT_PROTOCOL = {"factor_vae": "dlib", "mig": "dlib", "dci_disentanglement": "dlib"}
 ALWAYS_DIFFERENT = ("created", "folder")
 
 
@@ -57,7 +61,7 @@ class Row:
     @property
     def main(self) -> bool:
         """Whether it is one of the few numbers that a page is opened for."""
-        return self.metric in MAIN
+        return self.metric in MAIN and DEFAULT_PROTOCOL.get(self.metric, self.protocol) == self.protocol
 
     @property
     def title(self) -> str:
