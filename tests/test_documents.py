@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs" / "metrics").glob("*.md"))
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 
 
@@ -28,3 +29,9 @@ def test_the_code_of_the_readme(tmp_path: Path):
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples(example: Path, tmp_path: Path):
     run(example.read_text(), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_the_code_of_a_metric_page(page: Path, tmp_path: Path):
+    run("\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)), tmp_path)

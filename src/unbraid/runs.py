@@ -253,7 +253,7 @@ class Run:
         """Write `evaluation/results.json` and `evaluation/arrays.npz`."""
         folder = self.path / "evaluation"
         folder.mkdir(exist_ok=True)
-        temporary = folder / "arrays.tmp.npz"
+        temporary = folder / f"arrays.{os.getpid()}.tmp.npz"  # two evaluations may run at once
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
         temporary.replace(folder / "arrays.npz")
         write_atomically(folder / "results.json", (json.dumps(results, indent=1) + "\n").encode())
@@ -276,7 +276,7 @@ def machine() -> str:
 
 def write_atomically(file: Path, content: bytes) -> None:
     """Replace `file` by `content`, whole or not at all."""
-    temporary = file.with_name(file.name + ".tmp")
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as handle:
         handle.write(content)
         handle.flush()

@@ -84,7 +84,9 @@ def test_nothing_to_split_gives_no_importance(x, y):
     assert set(trees.predict(x)) <= set(kinds[counts == counts.max()])
 
 
-@pytest.mark.parametrize("change", [lambda x: 1e-9 * x, lambda x: 1e9 * x + 5e9, lambda x: np.sinh(x)], ids=str)
+@pytest.mark.parametrize(
+    "change", [lambda x: 1e-9 * x, lambda x: 1e9 * x + 5e9, np.sinh], ids=["small", "far", "curved"]
+)
 def test_only_the_order_of_values_matters(change):
     x, y = rows(4)
     plain, changed = boosted(x, y, 15), boosted(change(x), y, 15)

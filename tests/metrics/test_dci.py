@@ -206,3 +206,14 @@ def test_levels_can_be_left_out():
 def test_impossible_settings_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("protocol", [DCI_QEDR_LASSO, DCI_QEDR_RF], ids=["lasso", "forest"])
+def test_regressions_read_the_values_of_factors(protocol):
+    """Not their ranks: a code that is linear in the values has a smaller error than one linear in the ranks."""
+    ranks = np.random.default_rng(0).integers(0, 5, (300, 2))
+    values = np.array([0, 1, 3, 10, 100])[ranks]
+    errors = [dci(code.astype(float), values, None, protocol)[NAMES[2]].value for code in (values, ranks)]
+    assert errors[0] < 0.05
+    if protocol is DCI_QEDR_LASSO:
+        assert errors[1] > 0.3

@@ -12,6 +12,7 @@ from unbraid.metrics.dci import (
     DCIForest,
     DCILasso,
     DCIProtocol,
+    FactorFit,
     dci,
 )
 from unbraid.metrics.dci_es import FOURIER, ExplicitnessCurve, dci_es
@@ -79,6 +80,7 @@ __all__ = [
     "DCIProtocol",
     "ExplicitnessCurve",
     "ExplicitnessProtocol",
+    "FactorFit",
     "FactorVAEProtocol",
     "FeatureTable",
     "IRSProtocol",

@@ -7,14 +7,14 @@ from jaxtyping import Float, Int, Real
 from scipy.stats import binomtest
 
 NORMAL_95 = 1.959963984540054
-_LARGEST = 1e100  # squares and their sums must not overflow
+_LARGEST = 1e150  # squares and their sums must not overflow
 
 
 def matrix(values: Real[np.ndarray, "..."], name: str, least: int = 2) -> Float[np.ndarray, "n column"]:
     """The values as a finite float64 matrix of at least `least` rows and one column.
 
     Raises:
-        ValueError: it is not a matrix, too short, empty, or holds NaN, infinity or a number beyond 1e100.
+        ValueError: it is not a matrix, too short, empty, or holds NaN, infinity or a number beyond 1e150.
     """
     values = finite(values, name)
     if values.ndim != 2:

@@ -220,7 +220,7 @@ def dci(
     given, rng = labelled(codes, factors), np.random.default_rng(seed)
     train, test = train_and_test(len(given.codes), test_from, seed)
     shuffled = [rng.permutation(given.codes) for _ in range(shuffles)]
-    perfect = [given.factors.astype(np.float64)] if shuffles else []
+    perfect = [given.values] if shuffles else []
     value, *levels = _all_scores([given.codes, *shuffled, *perfect], given, train, test, protocol, seed)
     chance = np.mean([level.three() for level in levels[:-1]], axis=0) if shuffles else (None,) * 3
     ceiling = levels[-1].three() if shuffles else (None,) * 3
@@ -259,7 +259,7 @@ def _all_scores(
 ) -> list[_Scores]:
     """The scores of several codes of the same observations, the fits of all of them in one queue."""
     actives = [varying(codes[train]) for codes in many]
-    kept = [Labelled(codes[:, on], given.factors, given.columns) for codes, on in zip(many, actives, strict=True)]
+    kept = [given.coded(codes[:, on]) for codes, on in zip(many, actives, strict=True)]
     sizes = given.factors.max(axis=0)
     jobs = [(code, factor) for factor in np.argsort(-sizes).tolist() for code in range(len(many))]  # the longest first
 
@@ -279,7 +279,7 @@ def _fit(train: Labelled, test: Labelled, factor: int, protocol: DCIProtocol, se
     """One factor read; a code that is all constant is read as one column of zeros, and nothing is important."""
     if train.codes.shape[1]:
         return protocol.fit(train, test, factor, seed)
-    blank = [Labelled(np.zeros((len(rows.codes), 1)), rows.factors, rows.columns) for rows in (train, test)]
+    blank = [rows.coded(np.zeros((len(rows.codes), 1))) for rows in (train, test)]
     found = protocol.fit(blank[0], blank[1], factor, seed)
     return FactorFit(np.zeros(0), found.train, found.test)
 
@@ -309,7 +309,7 @@ def _regression(
     """Normalised root mean squared errors on both sides, of a regression of standardised values."""
     middle, spread = train.codes.mean(axis=0), train.codes.std(axis=0)
     codes = [(rows.codes - middle) / np.where(spread > 0, spread, 1) for rows in (train, test)]
-    truth = [rows.factors[:, factor].astype(np.float64) for rows in (train, test)]
+    truth = [rows.values[:, factor] for rows in (train, test)]
     centre, width = truth[0].mean(), truth[0].std() or 1.0
     truth = [(values - centre) / width for values in truth]
     fit(codes[0], truth[0])

@@ -48,7 +48,7 @@ def dci_es(
     protocol: ExplicitnessCurve = FOURIER,
     seed: int = 0,
 ) -> dict[str, Result]:
-    """Explicitness and size (Eastwood et al. 2023, section 4), which go beside DCI.
+    """Explicitness and size (Eastwood et al. 2023), which go beside DCI.
 
     Explicitness reads the loss-capacity curve: the held-out squared error of each probe over the factor's variance, the
     least up to its capacity, at most 1. Its area, with the probes at equal steps from 0 to 1, is set against that of a

@@ -100,7 +100,7 @@ def irs(
     active = varying(given.codes)
     parameters: dict[str, Plain] = {key: value for key, value in asdict(protocol).items() if key != "name"}
     about: dict[str, Plain] = {"active": np.flatnonzero(active).tolist(), "factors": list(given.columns)}
-    perfect = given.values_in(factors)
+    perfect = given.values
     values = given.factors if protocol.factor_bins is None else binned(perfect, protocol.factor_bins)
     groups, kept = [_groups(value) for value in values.T], given.codes[:, active]
     ceiling = _robustness(perfect, groups, protocol.quantile).score

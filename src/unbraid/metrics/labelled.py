@@ -19,20 +19,22 @@ class Labelled:
 
     codes: `[n, latent]`, finite.
     factors: `[n, factor]`, only those that vary, each renumbered from 0 in the order of its values.
+    values: `[n, factor]`, the same with their own values, for what takes their distances.
     columns: which columns of the factors as given those are.
     """
 
     codes: Float[np.ndarray, "n latent"]
     factors: Int[np.ndarray, "n factor"]
+    values: Float[np.ndarray, "n factor"]
     columns: list[int]
 
     def rows(self, index: Int[np.ndarray, " row"] | slice) -> "Labelled":
         """The same for some of the observations; factors keep their numbers."""
-        return Labelled(self.codes[index], self.factors[index], self.columns)
+        return Labelled(self.codes[index], self.factors[index], self.values[index], self.columns)
 
-    def values_in(self, factors: Int[np.ndarray, "n given"]) -> Float[np.ndarray, "n factor"]:
-        """The factors' own values, for what takes their distances, from the factors as they were given."""
-        return np.asarray(factors)[:, self.columns].astype(np.float64)
+    def coded(self, codes: Float[np.ndarray, "n _"]) -> "Labelled":
+        """The same factors beside other codes."""
+        return Labelled(codes, self.factors, self.values, self.columns)
 
 
 def labelled(codes: Real[np.ndarray, "n latent"], factors: Int[np.ndarray, "n factor"], least: int = 2) -> Labelled:
@@ -63,7 +65,7 @@ def labelled(codes: Real[np.ndarray, "n latent"], factors: Int[np.ndarray, "n fa
     if not columns:
         raise ValueError(f"expected at least one factor that varies, got {factors.shape[1]} constant ones; drop them")
     renumbered = [np.unique(factors[:, column], return_inverse=True)[1] for column in columns]
-    return Labelled(codes, np.stack(renumbered, axis=1), columns)
+    return Labelled(codes, np.stack(renumbered, axis=1), factors[:, columns].astype(np.float64), columns)
 
 
 def train_and_test(

@@ -77,7 +77,7 @@ def mig(
     True
     """
     given = labelled(codes, factors)
-    values = given.factors.astype(np.float64) if protocol.factor_bins is None else given.values_in(factors)
+    values = given.factors.astype(np.float64) if protocol.factor_bins is None else given.values
     truth = given.factors if protocol.factor_bins is None else binned(values, protocol.factor_bins)
     numbers = binned(given.codes, protocol.bins)
     known = information(numbers, truth)

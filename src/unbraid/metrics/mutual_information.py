@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 _SHUFFLES = 10
 _ROUNDING = 1e-12  # a range below this share of the largest value is rounding error
-_SMALLEST = 1e-100  # a range below this is nothing: its square would be 0
+_SMALLEST = 1e-150  # a range below this is nothing: its square would be 0
 
 
 @dataclass(frozen=True)

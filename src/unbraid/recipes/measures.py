@@ -31,7 +31,7 @@ POPULATIONS = (
     "private_information",
 )
 ALL = GENERAL + FACTORS + POPULATIONS
-SLOW = frozenset({"dci", "dci_es"})  # more than ten seconds on two cores
+SLOW = frozenset({"dci"})  # tens of seconds on two cores
 
 
 def chosen(metrics: str, known: Sequence[str] = ALL) -> Callable[[str], bool]:
@@ -46,7 +46,7 @@ def chosen(metrics: str, known: Sequence[str] = ALL) -> Callable[[str], bool]:
         return lambda name: True
     if metrics == "standard":
         return lambda name: name not in SLOW
-    names = {name.strip().replace("-", "_") for name in metrics.split(",")}
+    names = {name.strip().replace("-", "_") for name in metrics.strip(", ").split(",")}
     for name in sorted(names - set(known)):
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         raise ValueError(

@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import is_dataclass
 from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def _code() -> str:
     here = Path(__file__).parent
     others = [Path(inspect.getfile(module)).parent for module in (metrics, models, nets, likelihoods, data)]
     files = [file for folder in others for file in folder.glob("*.py")]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(str([version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")]).encode())
     for file in sorted([*files, *here.glob("judging*.py"), here / "suite.py"]):
         digest.update(file.read_bytes())
     return digest.hexdigest()
