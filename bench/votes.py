@@ -20,7 +20,7 @@ from rich.table import Table
 
 from unbraid.data import Sprites
 from unbraid.likelihoods import Bernoulli
-from unbraid.metrics import DLIB, factor_vae, grid_codes
+from unbraid.metrics import FACTOR_VAE_DLIB, factor_vae, grid_codes
 from unbraid.models import SequentialVAE
 from unbraid.nets import ConvDecoder, ConvTrunk
 from unbraid.objectives import ELBO
@@ -47,16 +47,18 @@ def main() -> None:
     torch.set_num_threads(1)
     sprites = Sprites()
     encode = encoder(trained(sprites, given.steps), sprites)
-    reference = one_vote_at_a_time(encode, sprites, DLIB.train_votes + DLIB.test_votes if given.full else TIMED)
+    reference = one_vote_at_a_time(
+        encode, sprites, FACTOR_VAE_DLIB.train_votes + FACTOR_VAE_DLIB.test_votes if given.full else TIMED
+    )
     limits = (len(sprites), *LIMITS) if given.full else LIMITS
     rows = [encoded_once(encode, sprites, limit, reference["seconds"]) for limit in limits]
-    about = {"torch": torch.__version__, "threads": 1, "steps": given.steps, "protocol": DLIB.name}
+    about = {"torch": torch.__version__, "threads": 1, "steps": given.steps, "protocol": FACTOR_VAE_DLIB.name}
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps({**about, "reference": reference, "rows": rows}, indent=1))
     scaled = "" if given.full else f", {reference['timed_votes']} votes timed and scaled"
     console = Console(width=140)
     console.print(
-        f"FactorVAE metric, {DLIB.name}, VAE of sprites after {given.steps} steps; processor seconds, 1 thread. "
+        f"FactorVAE metric, {about['protocol']}, VAE after {given.steps} steps; processor seconds, one thread. "
         f"Encoding every vote: {reference['seconds']:.0f} s{scaled}. Ratio: that over encoding a grid and the metric",
         highlight=False,
     )
@@ -98,11 +100,11 @@ def one_vote_at_a_time(encode: Callable[[Factors], Codes], sprites: Sprites, vot
     rng, sizes = np.random.default_rng(0), np.array(sprites.factor_sizes)
     began = time.process_time()
     for _ in range(votes):
-        fixed, factors = rng.integers(len(sizes)), rng.integers(sizes, size=(DLIB.batch, len(sizes)))
+        fixed, factors = rng.integers(len(sizes)), rng.integers(sizes, size=(FACTOR_VAE_DLIB.batch, len(sizes)))
         factors[:, fixed] = factors[0, fixed]
         encode(factors).var(axis=0, ddof=1)
     each = (time.process_time() - began) / votes
-    total = DLIB.train_votes + DLIB.test_votes + DLIB.samples / DLIB.batch
+    total = FACTOR_VAE_DLIB.train_votes + FACTOR_VAE_DLIB.test_votes + FACTOR_VAE_DLIB.samples / FACTOR_VAE_DLIB.batch
     return {"timed_votes": votes, "each": each, "seconds": each * total}
 
 
@@ -117,7 +119,7 @@ def encoded_once(
     codes = np.concatenate([encode(grid[start : start + BATCH]) for start in range(0, len(grid), BATCH)])
     encoding = time.process_time() - began
     began = time.process_time()
-    found = [factor_vae(grid_codes(codes, sizes), DLIB, seed).value for seed in range(SEEDS)]
+    found = [factor_vae(grid_codes(codes, sizes), FACTOR_VAE_DLIB, seed).value for seed in range(SEEDS)]
     metric = (time.process_time() - began) / SEEDS
     return {
         "cells": len(grid),

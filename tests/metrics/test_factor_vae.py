@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unbraid.metrics import DLIB, INFOGAN_CR, FactorVAEProtocol, factor_vae, grid_codes, lazy_codes, row_codes
+from unbraid.metrics import (
+    FACTOR_VAE_DLIB,
+    FACTOR_VAE_INFOGAN_CR,
+    FactorVAEProtocol,
+    factor_vae,
+    grid_codes,
+    lazy_codes,
+    row_codes,
+)
 from unbraid.metrics.factor_vae import _variances
 
 SPRITES = (3, 6, 40, 32, 32)
@@ -97,7 +105,7 @@ def test_draws_are_uniform():
             np.testing.assert_allclose(np.bincount(values.ravel()) / values.size, 1 / size, atol=0.06)
 
 
-@pytest.mark.parametrize("protocol", [DLIB, INFOGAN_CR], ids=lambda p: p.name)
+@pytest.mark.parametrize("protocol", [FACTOR_VAE_DLIB, FACTOR_VAE_INFOGAN_CR], ids=lambda p: p.name)
 def test_perfect_and_permuted_codes_reach_the_ceiling(protocol):
     for order in ([0, 1, 2, 3, 4], [4, 2, 0, 1, 3]):
         result = factor_vae(lazy_codes(lambda factors, order=order: factors[:, order], SPRITES), protocol)
@@ -107,14 +115,24 @@ def test_perfect_and_permuted_codes_reach_the_ceiling(protocol):
 
 
 def test_protocols_have_the_published_sizes():
-    assert (DLIB.batch, DLIB.train_votes, DLIB.test_votes, DLIB.samples, DLIB.prune) == (
+    assert (
+        FACTOR_VAE_DLIB.batch,
+        FACTOR_VAE_DLIB.train_votes,
+        FACTOR_VAE_DLIB.test_votes,
+        FACTOR_VAE_DLIB.samples,
+        FACTOR_VAE_DLIB.prune,
+    ) == (
         64,
         10_000,
         5_000,
         10_000,
         0.05,
     )
-    assert (INFOGAN_CR.batch, INFOGAN_CR.train_votes, INFOGAN_CR.test_votes) == (100, 500, 0)
+    assert (FACTOR_VAE_INFOGAN_CR.batch, FACTOR_VAE_INFOGAN_CR.train_votes, FACTOR_VAE_INFOGAN_CR.test_votes) == (
+        100,
+        500,
+        0,
+    )
     assert FactorVAEProtocol(batch=32).name == "custom"
 
 
@@ -159,7 +177,7 @@ def test_codes_of_noise_are_at_chance():
 
 def test_training_accuracy_has_a_higher_chance_level():
     noise = grid_codes(np.random.default_rng(0).normal(size=(1920, 10)), (4, 6, 8, 10))
-    result = factor_vae(noise, INFOGAN_CR)
+    result = factor_vae(noise, FACTOR_VAE_INFOGAN_CR)
     assert result.chance is not None
     assert result.chance > 0.27
     assert result.value == result.detail["train_accuracy"]

@@ -18,7 +18,7 @@ from unbraid.metrics.dci import (
 from unbraid.metrics.dci_es import FOURIER, ExplicitnessCurve, dci_es
 from unbraid.metrics.evidence import LogEvidence, evidence, evidence_classification, log_evidence
 from unbraid.metrics.explicitness import EXPLICITNESS_DLIB, ExplicitnessProtocol, explicitness
-from unbraid.metrics.factor_vae import DLIB, INFOGAN_CR, FactorVAEProtocol, factor_vae
+from unbraid.metrics.factor_vae import FACTOR_VAE_DLIB, FACTOR_VAE_INFOGAN_CR, FactorVAEProtocol, factor_vae
 from unbraid.metrics.features import FeatureTable, explained_features, feature_table
 from unbraid.metrics.info_mec import INFO_MEC, INFO_MEC_DISCRETE, InfoMECProtocol, info_mec
 from unbraid.metrics.irs import IRS_DLIB, IRSProtocol, irs
@@ -52,11 +52,11 @@ __all__ = [
     "DCI_DLIB",
     "DCI_QEDR_LASSO",
     "DCI_QEDR_RF",
-    "DLIB",
     "EXPLICITNESS_DLIB",
+    "FACTOR_VAE_DLIB",
+    "FACTOR_VAE_INFOGAN_CR",
     "FOREST",
     "FOURIER",
-    "INFOGAN_CR",
     "INFO_MEC",
     "INFO_MEC_DISCRETE",
     "IRS_DLIB",

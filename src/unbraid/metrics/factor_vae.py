@@ -44,8 +44,8 @@ class FactorVAEProtocol:
         return {name: value for name, value in asdict(self).items() if name != "name"}
 
 
-DLIB = FactorVAEProtocol(name="dlib")
-INFOGAN_CR = FactorVAEProtocol(batch=100, train_votes=500, test_votes=0, name="infogan-cr")
+FACTOR_VAE_DLIB = FactorVAEProtocol(name="dlib")
+FACTOR_VAE_INFOGAN_CR = FactorVAEProtocol(batch=100, train_votes=500, test_votes=0, name="infogan-cr")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _Votes:
     latent: Int[np.ndarray, " vote"]
 
 
-def factor_vae(source: Source, protocol: FactorVAEProtocol = DLIB, seed: int = 0) -> Result:
+def factor_vae(source: Source, protocol: FactorVAEProtocol = FACTOR_VAE_DLIB, seed: int = 0) -> Result:
     """Share of votes from which the fixed factor is recovered (Kim & Mnih 2018, section 4).
 
     A vote fixes one factor at a random value, draws `batch` observations that share it and names the dimension whose
@@ -65,8 +65,8 @@ def factor_vae(source: Source, protocol: FactorVAEProtocol = DLIB, seed: int = 0
     rounding error. With all dimensions inactive the value is 0, and `detail` says so.
 
     The same codes score higher with a larger `batch`, so values are comparable within a protocol only. Protocol
-    `DLIB` is disentanglement_lib's; `INFOGAN_CR` has that code's sizes and training accuracy, while the pruning is
-    ours (none there: a constant dimension gives 0/0 and wins every vote).
+    `FACTOR_VAE_DLIB` is disentanglement_lib's; `FACTOR_VAE_INFOGAN_CR` has that code's sizes and training accuracy,
+    while the pruning is ours (none there: a constant dimension gives 0/0 and wins every vote).
 
     Args:
         source: `grid_codes`, `row_codes`, `lazy_codes` or `continuous_codes`.
@@ -104,7 +104,9 @@ def factor_vae(source: Source, protocol: FactorVAEProtocol = DLIB, seed: int = 0
     about = {"active": active.tolist(), "deviations": deviation.tolist()}
     if not len(active):
         note = f"no dimension has a standard deviation of at least {protocol.prune}, so none can vote"
-        return Result("factor_vae", 0.0, protocol.name, parameters, chance, seed=seed, detail={"note": note, **about})
+        _, perfect = _draw(source, np.arange(1), np.ones_like(deviation), protocol, rng)  # for the ceiling alone
+        ceiling, detail = _share(perfect, (source.width, source.width), protocol.train_votes), {"note": note, **about}
+        return Result("factor_vae", 0.0, protocol.name, parameters, chance, ceiling, None, seed, detail)
     votes, perfect = _draw(source, active, deviation, protocol, rng)
     shape = (len(active), source.width)
     hits, counted, table = _score(votes, shape, protocol.train_votes)

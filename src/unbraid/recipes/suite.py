@@ -11,8 +11,8 @@ from unbraid.metrics import (
     DCI_DLIB,
     DCI_QEDR_LASSO,
     DCI_QEDR_RF,
-    DLIB,
-    INFOGAN_CR,
+    FACTOR_VAE_DLIB,
+    FACTOR_VAE_INFOGAN_CR,
     MIG_DLIB,
     MIG_LAFORGE,
     SAP_DLIB,
@@ -47,7 +47,10 @@ def row_suite(codes: Codes, factors: Factors, test_from: int | None, seed: int) 
 def vote_suite(source: Callable[[], Source], seed: int) -> list[Metric]:
     """Metrics that vote; `source` is called by each, since what it refuses is the metric's refusal."""
     return [
-        *(partial(_voting(factor_vae), source, protocol, seed=seed) for protocol in (DLIB, INFOGAN_CR)),
+        *(
+            partial(_voting(factor_vae), source, protocol, seed=seed)
+            for protocol in (FACTOR_VAE_DLIB, FACTOR_VAE_INFOGAN_CR)
+        ),
         partial(_voting(beta_vae), source, seed=seed),
     ]
 
