@@ -1,6 +1,29 @@
 """How a run is trained, as plain values; importing this needs nothing heavy."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Kernels = Literal["native", "reformulated", "plain"]
+Precision = Literal["float32", "bfloat16"]
+WAYS: tuple[Kernels, ...] = ("native", "reformulated", "plain")  # best first
+
+
+@dataclass(frozen=True)
+class Computation:
+    """How networks compute; what they compute is the same function under all of them.
+
+    Args:
+        kernels: "plain" is the layers as they are written down, the reference; "reformulated" the same convolutions as
+            denser ones, in PyTorch; "native" our own compiled kernels. A network that does not know the better ways
+            computes plainly.
+        precision: of the products inside networks; sums over passes, likelihoods, divergences, weights and the
+            optimiser are float32 in any case.
+        recompute: forget the widest activations and compute them again on the way back: less memory, more time.
+    """
+
+    kernels: Kernels = "plain"
+    precision: Precision = "float32"
+    recompute: bool = False
 
 
 @dataclass(frozen=True)
@@ -18,6 +41,12 @@ class Training:
         log_every: steps that one logged training value averages over.
         checkpoint_seconds: seconds between checkpoints.
         device: "auto" takes a GPU where there is one; else a device as PyTorch names it.
+        kernels: "plain" computes layer by layer as written down; "reformulated" and "native" are faster and equal to it
+            up to rounding; "auto" takes the best of them that the machine and the networks have.
+        precision: of the products inside networks; "bfloat16" is faster and coarser.
+        recompute: keep fewer activations and compute them again on the way back: less memory, more time.
+        capture: on a GPU, run the whole step as one CUDA graph.
+        resident: on a GPU, keep the data there if they fit.
 
     Raises:
         ValueError: a number is out of its range.
@@ -33,6 +62,11 @@ class Training:
     log_every: int = 50
     checkpoint_seconds: float = 60.0
     device: str = "auto"
+    kernels: Literal["auto", "native", "reformulated", "plain"] = "auto"
+    precision: Precision = "float32"
+    recompute: bool = False
+    capture: bool = True
+    resident: bool = True
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every", "log_every"):

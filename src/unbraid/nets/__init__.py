@@ -1,6 +1,6 @@
 """Encoders and decoders: tensors to tensors."""
 
-from unbraid.nets.contract import Decoder, Trunk
+from unbraid.nets.contract import Decoder, Network, Trunk, compute_as
 from unbraid.nets.convolutional import ConvDecoder, ConvTrunk
 from unbraid.nets.counts import CountTrunk
 from unbraid.nets.missing import MaskedTrunk
@@ -15,7 +15,9 @@ __all__ = [
     "MLPDecoder",
     "MLPTrunk",
     "MaskedTrunk",
+    "Network",
     "NormTrunk",
     "SkipDecoder",
     "Trunk",
+    "compute_as",
 ]

@@ -2,11 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbraid.configuration import Configured
+from unbraid.settings import WAYS, Computation
+
+PLAIN = Computation()
 
 
 def check_positive(**counts: int | Sequence[int]) -> None:
@@ -20,7 +25,37 @@ def check_positive(**counts: int | Sequence[int]) -> None:
             raise ValueError(f"expected {name} of at least 1, got {count}; a layer needs at least one unit")
 
 
-class Trunk(Configured, nn.Module, ABC):
+class Network(Configured, nn.Module, ABC):
+    """A network that may know faster ways to compute the same function.
+
+    computation: how it computes now; set by `compute_as`, no part of its configuration or weights.
+    """
+
+    computation: Computation = PLAIN
+
+    def knows(self, computation: Computation, device: torch.device) -> bool:
+        """Whether the network has such kernels, at such a precision, on `device`; every network has plain ones."""
+        return computation.kernels == "plain"
+
+    def __call__(self, given: Float[Tensor, "batch *some"]) -> Float[Tensor, "batch *other"]:
+        """What the network makes of `given`, in float32 whatever the precision inside."""
+        if self.computation.precision == "float32":
+            return super().__call__(given)
+        with torch.autocast(given.device.type, torch.bfloat16):
+            return super().__call__(given).to(given.dtype)
+
+
+def compute_as(module: nn.Module, computation: Computation = PLAIN, device: torch.device | None = None) -> None:
+    """Have every network in `module` compute in the given way, or in the next plainer one that it knows on `device`."""
+    ways = WAYS[WAYS.index(computation.kernels) :]
+    device = device or torch.device("cpu")
+    for part in module.modules():
+        if isinstance(part, Network):
+            known = (replace(computation, kernels=way) for way in ways)
+            part.computation = next(each for each in known if part.knows(each, device))
+
+
+class Trunk(Network):
     """Observations of `shape` to `features` numbers each."""
 
     shape: tuple[int, ...]
@@ -31,7 +66,7 @@ class Trunk(Configured, nn.Module, ABC):
         """Features of each observation, `[batch, features]`."""
 
 
-class Decoder(Configured, nn.Module, ABC):
+class Decoder(Network):
     """`latents` numbers to an array of `shape` each, with no non-linearity at the end."""
 
     shape: tuple[int, ...]

@@ -12,6 +12,7 @@ from torch import Tensor
 from unbraid.data.augmentation import Augmentation
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
+from unbraid.nets import compute_as
 from unbraid.objectives.contract import Adversarial, Objective
 from unbraid.progress import ProgressBar
 from unbraid.randomness import Purpose, derived_seed
@@ -19,6 +20,7 @@ from unbraid.runs import Run
 from unbraid.settings import Training
 from unbraid.training.adversary import Adversary
 from unbraid.training.batches import Supply
+from unbraid.training.computation import chosen
 from unbraid.training.interruption import StopRequest
 from unbraid.training.validation import validation_bound
 from unbraid.types import Progress
@@ -44,6 +46,7 @@ class Loop:
     ):
         self.device = torch.device(_device(training.device))
         self.model, self.objective = model.to(self.device), objective
+        self.computation = chosen(training, self.model, self.device)
         self.data, self.validation, self.training = data, validation, training
         self.supply = Supply(data, training, augmentation, objective.copies, self.device)
         self.adversary = None
@@ -77,6 +80,7 @@ class Loop:
         """All updates, and what goes with them."""
         began = time.monotonic() - self.seconds
         self.model.train()
+        compute_as(self.model, self.computation, self.device)
         with StopRequest() as request, self.progress_bar() as display:
             while self.step < self.training.steps and not self.stopped:
                 self.update()
@@ -236,6 +240,7 @@ class Loop:
             self.model.load_state_dict(self.run.load_weights("best.safetensors"))
             message = f"weights of the best validation bound, {self.best:.2f}"
         self.check_weights()
+        compute_as(self.model)
         self.model.eval().cpu()  # where data are read, whatever device trained it
         self.run.save_weights(self.model.state_dict())
         self.run.set_status("finished", self.step, self.seconds, message)

@@ -65,7 +65,8 @@ def train(
     about = {"facts": {name: part.facts() for name, part in sets.items() if part is not None}, "cards": _cards(sets)}
     known = {"seed": training.seed, **(record or {}), **described, **about, "training": asdict(training)}
     # with its first checkpoint, so that even a run killed at once can be resumed
-    loop.run = Run.create(out, {**known, "device": str(loop.device)}, loop.save_to)
+    place = {"device": str(loop.device), "computation": asdict(loop.computation)}
+    loop.run = Run.create(out, {**known, **place}, loop.save_to)
     return loop()
 
 
@@ -102,8 +103,9 @@ def resume(path: Path | str, data: Data | None = None, validation: Data | None =
 
 def warn_of_changes(run: Run, loop: Loop) -> None:
     """Log what is not as it was when the run began, since the weights may then differ in their last bits."""
-    before = {**run.record["versions"], "device": run.record.get("device"), "machine": run.record["machine"]}
-    now = {**versions(), "device": str(loop.device), "machine": machine()}
+    recorded = {name: run.record.get(name) for name in ("device", "machine", "computation")}
+    before = {**run.record["versions"], **recorded}
+    now = {**versions(), "device": str(loop.device), "machine": machine(), "computation": asdict(loop.computation)}
     changed = [f"{name} was {before[name]}, is {now[name]}" for name in now if before.get(name) != now[name]]
     if changed:
         LOGGER.warning("%s: resumed, but not bit for bit: %s", run.path.name, "; ".join(changed))
