@@ -44,7 +44,8 @@ class Training:
         kernels: "plain" computes layer by layer as written down; "reformulated" and "native" are faster and equal to it
             up to rounding; "auto" takes the best of them that the machine and the networks have.
         precision: of the products inside networks; "bfloat16" is faster and coarser.
-        recompute: keep fewer activations and compute them again on the way back: less memory, more time.
+        recompute: keep fewer activations and compute them again on the way back: less memory, more time; None does so
+            on a CPU where a step would otherwise keep more than half a gigabyte.
         capture: on a GPU, run the whole step as one CUDA graph.
         resident: on a GPU, keep the data there if they fit.
 
@@ -64,7 +65,7 @@ class Training:
     device: str = "auto"
     kernels: Literal["auto", "native", "reformulated", "plain"] = "auto"
     precision: Precision = "float32"
-    recompute: bool = False
+    recompute: bool | None = None
     capture: bool = True
     resident: bool = True
 

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unbraid.nets import _native, _reformulated
+from unbraid.nets._forgetting import forgetting
 from unbraid.nets.contract import Decoder, Trunk, check_positive
+from unbraid.settings import Computation
 
 
 class ConvTrunk(Trunk):
@@ -26,8 +30,20 @@ class ConvTrunk(Trunk):
             layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], features, 4), nn.ReLU(), nn.Flatten())
 
+    def knows(self, computation: Computation, device: torch.device) -> bool:
+        """Whether it has such kernels, which all are made for processors."""
+        if computation.kernels == "native":
+            return _native.knows(computation, self.widths, device)
+        return computation.kernels == "plain" or device.type == "cpu"
+
     def forward(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch feature"]:
         """Features of each image, `[batch, features]`."""
+        if self.computation.kernels == "reformulated":
+            return _reformulated.encoded(self.layers, x, self.computation.recompute)
+        if self.computation.kernels == "native" and x.dtype == torch.float32:
+            return _native.encoded(self.layers, x, self.computation)
+        if self.computation.recompute:  # the first layer's output, the widest there is
+            return self.layers[3:](forgetting(self.layers[:3], x))
         return self.layers(x)
 
 
@@ -61,6 +77,18 @@ class ConvDecoder(Decoder):
         nn.init.constant_(last.bias, offset)  # type: ignore[arg-type]
         self.layers = nn.Sequential(*layers, last)
 
+    def knows(self, computation: Computation, device: torch.device) -> bool:
+        """Whether it has such kernels, which all are made for processors."""
+        if computation.kernels == "native":
+            return _native.knows(computation, self.widths, device)
+        return computation.kernels == "plain" or device.type == "cpu"
+
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channel height width"]:
         """The natural parameter of each pixel, `[batch, channels, height, width]`."""
+        if self.computation.kernels == "reformulated":
+            return _reformulated.decoded(self.layers, z, self.computation.recompute)
+        if self.computation.kernels == "native" and z.dtype == torch.float32:
+            return _native.decoded(self.layers, z, self.computation)
+        if self.computation.recompute:  # the last layer's input, the widest there is
+            return forgetting(self.layers[-3:], self.layers[:-3](z))
         return self.layers(z)

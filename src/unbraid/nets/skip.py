@@ -1,14 +1,37 @@
 """The convolutional networks of the cross-population VAE paper (section 4): batch norm, and latents to every layer."""
 
 from collections.abc import Sequence
+from functools import partial
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unbraid.nets.contract import Decoder, Trunk, check_positive
+from unbraid.nets._forgetting import forgetting
+from unbraid.nets._reformulated import strided, upsampled
+from unbraid.nets.contract import Decoder, Network, Trunk, check_positive
+from unbraid.settings import Computation
 
 
-class NormTrunk(Trunk):
+class _Reformulating(Network):
+    """A network whose strided convolutions have a denser form."""
+
+    def knows(self, computation: Computation, device: torch.device) -> bool:
+        """Whether it has such kernels, which are made for processors."""
+        return computation.kernels == "plain" or (computation.kernels == "reformulated" and device.type == "cpu")
+
+    def convolved(
+        self, layer: nn.Module, x: Float[Tensor, "batch before height width"]
+    ) -> Float[Tensor, "batch after new_height new_width"]:
+        """What a layer makes of `x`, in the way that the network computes."""
+        if self.computation.kernels == "reformulated" and isinstance(layer, nn.Conv2d):
+            return strided(x, layer.weight, layer.bias)
+        if self.computation.kernels == "reformulated" and isinstance(layer, nn.ConvTranspose2d):
+            return upsampled(x, layer.weight, layer.bias)
+        return layer(x)
+
+
+class NormTrunk(_Reformulating, Trunk):
     """Strided 4x4 convolutions, each followed by batch norm and ReLU, flattened at the end.
 
     Source: cross-population VAE, section 4; the widths are ours, the paper gives none.
@@ -34,10 +57,20 @@ class NormTrunk(Trunk):
 
     def forward(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch feature"]:
         """Features of each image, `[batch, features]`."""
-        return self.layers(x)
+        *layers, flatten = self.layers
+        if self.computation.recompute:  # what lies between the first two convolutions is the widest there is
+            x, layers = forgetting(partial(self._through, layers[:4]), x, modules=layers[:4]), layers[4:]
+        return flatten(self._through(layers, x))
+
+    def _through(
+        self, layers: Sequence[nn.Module], x: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch after new_height new_width"]:
+        for layer in layers:
+            x = self.convolved(layer, x)
+        return x
 
 
-class SkipDecoder(Decoder):
+class SkipDecoder(_Reformulating, Decoder):
     """Up-convolutions with batch norm and ReLU; the latents enter every layer, linearly, as a bias for each channel.
 
     The image side must be divisible by 2 ** len(widths); no output non-linearity. `offset` is where the bias of the
@@ -79,9 +112,24 @@ class SkipDecoder(Decoder):
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channel height width"]:
         """The natural parameter of each pixel, `[batch, *shape]`."""
         h = self.norms[0](self.first(z)).relu()
-        for up, skip, norm in zip(self.ups, self.skips, list(self.norms)[1:], strict=True):
-            h = norm(up(h) + skip(z)[:, :, None, None]).relu()
-        return self.last(h)
+        for index in range(len(self.ups) - 1):
+            h = self._up(index, h, z)
+        if self.computation.recompute:  # what lies before the last convolution is the widest there is
+            return forgetting(self._end, h, z, modules=self.norms[1:][-1:])
+        return self._end(h, z)
+
+    def _up(
+        self, index: int, h: Float[Tensor, "batch before height width"], z: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch after new_height new_width"]:
+        bias = self.skips[index](z)[:, :, None, None]
+        return self.norms[index + 1](self.convolved(self.ups[index], h) + bias).relu()
+
+    def _end(
+        self, h: Float[Tensor, "batch before height width"], z: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch channel new_height new_width"]:
+        if self.ups:
+            h = self._up(len(self.ups) - 1, h, z)
+        return self.convolved(self.last, h)
 
 
 def _check_image(shape: Sequence[int]) -> None:

@@ -1,24 +1,66 @@
 """Which way networks compute, chosen once before training and recorded."""
 
+from dataclasses import replace
+
 import torch
+from torch import Tensor
 
 from unbraid.models.contract import Model
+from unbraid.nets import compute_as
 from unbraid.nets.contract import Network
 from unbraid.settings import WAYS, Computation, Training
+from unbraid.types import Batch
+
+MUCH = 2**29  # bytes that a step may keep on a CPU before some are computed again
 
 
-def chosen(training: Training, model: Model, device: torch.device) -> Computation:
-    """What `training` asks for, with "auto" settled to the best way that a network of the model knows on `device`.
+def chosen(training: Training, model: Model, device: torch.device, batch_size: int) -> Computation:
+    """What `training` asks for, with what it leaves open settled: the best way that a network of the model knows there.
+
+    batch_size: observations that the model is given at once.
 
     Raises:
         ValueError: kernels were asked for by name, and no network of the model has them there.
     """
+    computation = replace(best(training, model, device), recompute=bool(training.recompute))
+    if training.recompute is None and device.type == "cpu":
+        much = kept(model, computation) * batch_size > MUCH
+        return replace(computation, recompute=much)
+    return computation
+
+
+def best(training: Training, model: Model, device: torch.device) -> Computation:
+    """The best kernels of those that are allowed."""
     networks = [part for part in model.modules() if isinstance(part, Network)]
     for way in WAYS if training.kernels == "auto" else (training.kernels,):
-        computation = Computation(way, training.precision, training.recompute)
+        computation = Computation(way, training.precision)
         if way == "plain" or any(network.knows(computation, device) for network in networks):
             return computation
     raise ValueError(
         f"expected kernels that the model has on {device}, got '{training.kernels}' in {training.precision}; "
         "use 'auto', or 'plain'"
     )
+
+
+def kept(model: Model, computation: Computation) -> int:
+    """Bytes that a forward pass keeps for the way back, for each observation; the model stays as it was."""
+    training, device = model.training, next(model.parameters()).device
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    found: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    x = torch.zeros(2, *model.shape, device=device)
+    population = torch.zeros(2, dtype=torch.int64, device=device) if model.populations else None
+    model.eval()  # so that no running average changes
+    compute_as(model, computation, device)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        outcome = model(Batch(x, population), torch.Generator(device))
+    compute_as(model)
+    model.train(training)
+    assert outcome.log_likelihood.shape == (2,)
+    return sum(found.values()) // 2
