@@ -1,10 +1,11 @@
 """The vocabulary every part shares: a batch, a posterior, what a forward pass returns, what a loss is made of."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 LOG_2PI = math.log(2 * math.pi)
@@ -17,19 +18,26 @@ class Batch:
     x: `[batch, *shape]` float, images as `[batch, channel, height, width]`; NaN where a coordinate is missing.
     population: `[batch]` integer index into the data set's `populations`, or None for one population.
     library: `[batch]` total counts of each observation, for counts whose totals say nothing; None elsewhere.
+    groups: observations of each population, where they stand population by population; None where nobody says. Known
+        on the host, so that nothing has to wait for a device to count them.
     """
 
     x: Float[Tensor, "batch *shape"]
     population: Int[Tensor, " batch"] | None = None
     library: Float[Tensor, " batch"] | None = None
+    groups: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        others = (self.population, self.library)
-        return Batch(*(None if part is None else part.to(device, non_blocking=True) for part in (self.x, *others)))  # type: ignore[arg-type]
+        return self.map(lambda part: part.to(device, non_blocking=True))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """The same batch with every tensor changed in a way that leaves the groups what they are."""
+        others = [None if part is None else change(part) for part in (self.population, self.library)]
+        return Batch(change(self.x), *others, groups=self.groups)
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,11 @@ class Terms:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training is, for schedules: updates made, and whole passes over the data, both from 0."""
+    """How far training is, for schedules: updates made, and whole passes over the data, both from 0.
 
-    step: int = 0
-    epoch: int = 0
+    Plain numbers, or tensors on the model's device that are filled anew for every update: a captured graph keeps their
+    places, where it would keep the values of numbers.
+    """
+
+    step: int | Float64[Tensor, ""] = 0
+    epoch: int | Float64[Tensor, ""] = 0

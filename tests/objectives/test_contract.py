@@ -248,6 +248,29 @@ def test_schedules_are_finite_weights_that_progress_alone_decides(schedule: Sche
 
 
 @every_schedule
+@given(epoch=st.integers(0, 10**7), step=st.integers(0, 10**9))
+def test_schedules_of_tensors_are_those_of_numbers(schedule: Schedule, epoch: int, step: int):
+    found = schedule.like(torch.zeros(3), in_tensors(Progress(step, epoch)))
+    assert (found.shape, found.dtype) == ((), torch.float32)
+    assert found.item() == pytest.approx(schedule(Progress(step, epoch)), rel=1e-6)
+
+
+def in_tensors(progress: Progress) -> Progress:
+    """As a captured graph has it."""
+    return Progress(*(torch.tensor(float(part), dtype=torch.float64) for part in (progress.step, progress.epoch)))
+
+
+def test_terms_are_the_same_if_progress_is_made_of_tensors(model: Model, batch: Batch):
+    """Bit for bit."""
+    for case in suited(model):
+        objective, forward = minimised(case, model), model(batch, torch.Generator().manual_seed(0))
+        moments = PROGRESS, in_tensors(PROGRESS)
+        expected, found = (objective(forward, batch, progress).named() for progress in moments)
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+@every_schedule
 def test_description_rebuilds_the_schedule(schedule: Schedule):
     again = build(json.loads(json.dumps(describe(schedule))))
     assert repr(again) == repr(schedule)

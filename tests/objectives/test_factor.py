@@ -13,9 +13,10 @@ from unbraid.configuration import build, describe
 from unbraid.data import Arrays
 from unbraid.likelihoods import Bernoulli, Gaussian
 from unbraid.models import CPVAE, Model, SequentialVAE
-from unbraid.nets import MLPDecoder, MLPTrunk
+from unbraid.nets import MLPDecoder, MLPTrunk, compute_as
 from unbraid.objectives import ELBO
 from unbraid.objectives.factor import FactorVAE, permuted
+from unbraid.settings import Computation
 from unbraid.types import Batch, Forward, Normal, Progress
 
 CPU, GAMMA, SLOPE, RATE, BETAS = torch.device("cpu"), 6.4, 0.1, 1e-2, (0.5, 0.9)
@@ -210,6 +211,28 @@ def test_the_network_of_the_paper():
     shapes = [tuple(value.shape) for name, value in objective.network.named_parameters() if name.endswith("weight")]
     assert shapes == [(1000, 3), *[(1000, 1000)] * 5, (2, 1000)]
     assert describe(objective) == describe(FactorVAE(35.0, (1000,) * 6, 0.2, 1e-4, (0.5, 0.9)))
+
+
+def test_the_discriminator_in_bfloat16_is_close_and_its_weights_are_float32():
+    model, objective = made(), FactorVAE(widths=(100,) * 3, learning_rate=1e-3)
+    objective.prepare(model, CPU, seed=0)
+    samples = {"z": torch.randn(256, 3, generator=seed(0))}
+    mixed = {"z": torch.randn(256, 1, generator=seed(1)).expand(256, 3)}
+    for step in range(30):  # until it tells something
+        objective.follow(mixed, samples, seed(step))
+    z = torch.randn(256, 3, generator=seed(2), requires_grad=True)
+    found = []
+    for precision in ("float32", "bfloat16"):
+        compute_as(objective.network, Computation(precision=precision))
+        logits = objective.network(z)
+        (gradient,) = torch.autograd.grad((logits[:, 0] - logits[:, 1]).mean(), z)
+        found.append((logits, gradient.flatten()))
+    (exact, exact_gradient), (close, gradient) = found
+    assert close.dtype == torch.float32
+    assert 0 < (close - exact).abs().max() < 0.02 * exact.abs().max()
+    assert torch.cosine_similarity(gradient, exact_gradient, dim=0) > 0.999
+    objective.follow(mixed, samples, seed(0))
+    assert all(weight.dtype == torch.float32 for weight in objective.network.parameters())
 
 
 def test_state_goes_on_where_it_was():

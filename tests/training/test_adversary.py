@@ -64,9 +64,12 @@ def test_an_objective_is_prepared_anew_for_every_run(factor_vae: Callable, tmp_p
 def test_the_second_batch_is_changed_and_drawn_on_its_own(factor_vae: Callable):
     task = factor_vae()
     supplies = [
-        Supply(task.data, SHORT, augmentation, 1, CPU, *purposes)
+        Supply(task.data, SHORT, augmentation, 1, CPU, order, change)
         for augmentation in (None, Translate(0.25))
-        for purposes in ((), (Purpose.ADVERSARY_ORDER, Purpose.ADVERSARY_AUGMENTATION))
+        for order, change in (
+            (Purpose.ORDER, Purpose.AUGMENTATION),
+            (Purpose.ADVERSARY_ORDER, Purpose.ADVERSARY_AUGMENTATION),
+        )
     ]
     plain, second, moved, second_moved = (supply(3) for supply in supplies)
     assert not torch.equal(plain.x, second.x)

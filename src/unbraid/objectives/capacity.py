@@ -32,7 +32,7 @@ class Capacity(Objective):
         """Loss, `reconstruction`, one `kl/<block>` a latent block and `capacity` (C, reported only)."""
         reconstruction = -forward.log_likelihood.mean()
         kls = {f"kl/{name}": normal.kl().sum(-1).mean() for name, normal in forward.posteriors.items()}
-        capacity = self.capacity(progress)
+        capacity = self.capacity.like(reconstruction, progress)
         distance = (torch.stack(list(kls.values())).sum() - capacity).abs()
-        parts = {"reconstruction": reconstruction, **kls, "capacity": reconstruction.new_tensor(capacity)}
+        parts = {"reconstruction": reconstruction, **kls, "capacity": capacity}
         return Terms(reconstruction + self.gamma * distance, parts)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unbraid.configuration import Configured
 from unbraid.data.contract import Data
@@ -39,6 +39,11 @@ class Adversarial(Objective):
     Its network must neither be trained by the model's loss nor train the model: `__call__` holds the network still,
     and `follow` is given latents without their history.
     """
+
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """Its network, once it is prepared."""
 
     @abstractmethod
     def prepare(self, model: Model, device: torch.device, seed: int) -> None:

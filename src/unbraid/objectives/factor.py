@@ -11,11 +11,33 @@ from torch.nn import functional as F  # noqa: N812
 
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
+from unbraid.nets.contract import Network
 from unbraid.objectives.blocks import check_one_block, one_block
 from unbraid.objectives.contract import Adversarial
 from unbraid.objectives.elbo import weighted_bound
 from unbraid.randomness import seeded
 from unbraid.types import Batch, Forward, Progress, Terms
+
+
+class _Discriminator(Network):
+    """Latents to two logits: fully connected layers of the given widths, each with a leaky ReLU, and the output.
+
+    The output layer is computed in the precision of the latents, since its two outputs are subtracted from each other.
+    """
+
+    def __init__(self, latents: int, widths: Sequence[int], slope: float):
+        super().__init__()
+        self.latents, self.widths, self.slope = latents, tuple(widths), slope
+        layers: list[nn.Module] = []
+        for before, after in pairwise((latents, *widths)):
+            layers += [nn.Linear(before, after), nn.LeakyReLU(slope)]
+        self.layers = nn.Sequential(*layers, nn.Linear((latents, *widths)[-1], 2))
+
+    def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch 2"]:
+        """Logits of the joint and of the product of the marginals."""
+        hidden = self.layers[:-1](z).to(z.dtype)
+        with torch.autocast(z.device.type, enabled=False):
+            return self.layers[-1](hidden)
 
 
 class FactorVAE(Adversarial):
@@ -58,7 +80,7 @@ class FactorVAE(Adversarial):
             )
         self.gamma, self.widths, self.slope = gamma, tuple(widths), slope
         self.learning_rate, self.betas = learning_rate, tuple(betas)
-        self._network: nn.Sequential | None = None
+        self._network: _Discriminator | None = None
 
     def __call__(self, forward: Forward, batch: Batch, progress: Progress) -> Terms:
         """Loss, `reconstruction`, `kl/<block>` and `total_correlation` (an estimate).
@@ -76,7 +98,7 @@ class FactorVAE(Adversarial):
         return Terms(loss, {**bound.parts, "total_correlation": total_correlation})
 
     @property
-    def network(self) -> nn.Sequential:
+    def network(self) -> _Discriminator:
         """The discriminator, latents to two logits: of the joint, of the product of the marginals.
 
         Raises:
@@ -97,7 +119,7 @@ class FactorVAE(Adversarial):
     def prepare(self, model: Model, device: torch.device, seed: int) -> None:
         """Make the discriminator, as precise as the model, and its optimiser."""
         with seeded(seed):
-            network = _network(_latents(model), self.widths, self.slope)
+            network = _Discriminator(_latents(model), self.widths, self.slope)
         self._network = network.to(device, next(model.parameters()).dtype)
         betas = (self.betas[0], self.betas[1])
         self._optimizer = torch.optim.Adam(network.parameters(), self.learning_rate, betas=betas, fused=True)
@@ -119,11 +141,11 @@ class FactorVAE(Adversarial):
 
     def state_dict(self) -> dict[str, Any]:
         """The discriminator's weights and its optimiser's state."""
-        return {"network": self.network.state_dict(), "optimizer": self._optimizer.state_dict()}
+        return {"network": self.network.layers.state_dict(), "optimizer": self._optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
-        self.network.load_state_dict(state["network"])
+        self.network.layers.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
 
 
@@ -131,13 +153,6 @@ def permuted(z: Float[Tensor, "batch latent"], generator: torch.Generator) -> Fl
     """Every column in a random order of its own: samples of the product of the marginals (Kim & Mnih, algorithm 1)."""
     keys = torch.rand(z.shape, generator=generator, device=z.device)
     return z.gather(0, keys.argsort(0))
-
-
-def _network(latents: int, widths: Sequence[int], slope: float) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before, after in pairwise((latents, *widths)):
-        layers += [nn.Linear(before, after), nn.LeakyReLU(slope)]
-    return nn.Sequential(*layers, nn.Linear((latents, *widths)[-1], 2))
 
 
 @torch.no_grad()

@@ -38,8 +38,8 @@ class CrossPopulation(Objective):
                 "expected a model with private heads for at least two populations and a batch that names them, got "
                 "a model or data without; use CPVAE with populations, or the ELBO objective"
             )
-        alpha = self.alpha(progress)
         reconstruction = -forward.log_likelihood.mean()
+        alpha = self.alpha.like(reconstruction, progress)
         shared = forward.posteriors["shared"].kl().sum(-1).mean()
         other = cross_divergence(forward.heads.kl().sum(-1), batch.population)
         parts = {
@@ -47,7 +47,7 @@ class CrossPopulation(Objective):
             "kl/shared": shared,
             "kl/other": other,
             "kl/private": forward.posteriors["private"].kl().sum(-1).mean().detach(),
-            "alpha": torch.tensor(alpha),
+            "alpha": alpha,
         }
         return Terms(reconstruction + shared + alpha * other, parts)
 

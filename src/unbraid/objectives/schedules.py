@@ -3,6 +3,9 @@
 import math
 from abc import ABC, abstractmethod
 
+from jaxtyping import Float
+from torch import Tensor
+
 from unbraid.configuration import Configured
 from unbraid.types import Progress
 
@@ -11,8 +14,13 @@ class Schedule(Configured, ABC):
     """A weight as a function of progress."""
 
     @abstractmethod
-    def __call__(self, progress: Progress) -> float:
-        """The weight now."""
+    def __call__(self, progress: Progress) -> float | Float[Tensor, ""]:
+        """The weight now: a number, or a tensor in double precision where progress is made of tensors."""
+
+    def like(self, value: Float[Tensor, "..."], progress: Progress) -> Float[Tensor, ""]:
+        """The weight now with the device and precision of `value`; no device is waited for."""
+        weight = self(progress)
+        return weight.to(value) if isinstance(weight, Tensor) else value.new_full((), weight)
 
 
 class Constant(Schedule):
@@ -48,10 +56,11 @@ class Linear(Schedule):
             )
         self.start, self.end, self.steps = start, end, steps
 
-    def __call__(self, progress: Progress) -> float:
+    def __call__(self, progress: Progress) -> float | Float[Tensor, ""]:
         """The weight of this step."""
-        part = min(progress.step / self.steps, 1.0)
-        return float((1 - part) * self.start + part * self.end)
+        part = progress.step / self.steps
+        part = part.clamp(max=1.0) if isinstance(part, Tensor) else min(part, 1.0)
+        return (1 - part) * self.start + part * self.end
 
 
 class Exponential(Schedule):
@@ -65,8 +74,10 @@ class Exponential(Schedule):
             raise ValueError(f"expected rate, maximum and start above 0, got {rate}, {maximum}, {start}")
         self.rate, self.maximum, self.start = rate, maximum, start
 
-    def __call__(self, progress: Progress) -> float:
+    def __call__(self, progress: Progress) -> float | Float[Tensor, ""]:
         """The weight of this epoch."""
         # in logarithms, since the power itself overflows after some thousand epochs
         log = math.log(self.start) + progress.epoch * math.log(self.rate)
+        if isinstance(log, Tensor):
+            return log.clamp(max=math.log(self.maximum)).exp()
         return math.exp(log) if log < math.log(self.maximum) else self.maximum

@@ -153,5 +153,6 @@ def log_aggregates(
     each: Float[Tensor, "batch batch latent"], weights: tuple[float, float]
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch latent"]]:
     """Estimates of log q(z_i) and of log q(z_ik) from the densities under the observations of the batch."""
-    log_weights = each.new_full(each.shape[:2], math.log(weights[1])).fill_diagonal_(math.log(weights[0]))
+    log_weights = torch.full(each.shape[:2], math.log(weights[1]), dtype=each.dtype, device=each.device)
+    log_weights.fill_diagonal_(math.log(weights[0]))
     return torch.logsumexp(each.sum(-1) + log_weights, 1), torch.logsumexp(each + log_weights[..., None], 1)

@@ -10,10 +10,13 @@ from torch import Tensor
 from unbraid.data.augmentation import Augmentation
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
+from unbraid.nets import compute_as
 from unbraid.objectives.contract import Adversarial
 from unbraid.randomness import Purpose, derived_seed
-from unbraid.settings import Training
+from unbraid.settings import Computation, Training
 from unbraid.training.batches import Supply
+from unbraid.training.resident import Resident
+from unbraid.types import Batch
 
 
 class Adversary:
@@ -30,17 +33,22 @@ class Adversary:
         training: Training,
         augmentation: Augmentation | None,
         device: torch.device,
+        resident: Resident | None = None,
     ):
         self.objective, self.model, self.seed = objective, model, training.seed
         purposes = Purpose.ADVERSARY_ORDER, Purpose.ADVERSARY_AUGMENTATION
-        self.supply = Supply(data, training, augmentation, objective.copies, device, *purposes)
+        self.supply = Supply(data, training, augmentation, objective.copies, device, *purposes, resident=resident)
         self.generator = torch.Generator(device)
         objective.prepare(model, device, derived_seed(training.seed, Purpose.ADVERSARY_WEIGHTS))
+        compute_as(objective.network, Computation(precision=training.precision), device)
 
-    def __call__(self, samples: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-        """One update on the latents of this step's batch and on those of a second batch; its terms."""
-        batch = self.supply(step)
+    def inputs(self, step: int) -> Batch:
+        """The second batch of step number `step`, from 0; seeds the noise as well."""
         self.generator.manual_seed(derived_seed(self.seed, Purpose.ADVERSARY_NOISE, step))
+        return self.supply(step)
+
+    def compute(self, samples: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """One update on the latents of the model's batch and on those of a second batch; its terms."""
         with torch.no_grad(), still_buffers(self.model):
             others = self.model.samples(batch, self.generator)
         return self.objective.follow({name: z.detach() for name, z in samples.items()}, others, self.generator)

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 from jaxtyping import Int
+from torch import Tensor
 
 from unbraid.data.augmentation import Augmentation
 from unbraid.data.contract import Data
 from unbraid.randomness import Purpose, derived_seed
 from unbraid.settings import Training
+from unbraid.training.resident import Resident
 from unbraid.types import Batch
 
 
@@ -50,6 +52,8 @@ class Batches:
         balanced: whether populations give the same number.
         purpose: of the order; another purpose gives an independent order of the same data.
 
+    groups: observations of each population in every batch, where they stand population by population; else None.
+
     Raises:
         ValueError: the batch is larger than the data, or smaller than the number of populations.
     """
@@ -73,20 +77,42 @@ class Batches:
             raise ValueError(f"expected observations of every population, got none of {empty}; leave them out")
         base, extra = divmod(batch_size, len(groups))
         self.counts = [base + (k < extra) for k in range(len(groups))]
+        self.groups = tuple(self.counts) if balanced and data.population is not None else None
         self.streams = [Shuffled(group, (seed, purpose, k)) for k, group in enumerate(groups)]
 
     def __call__(self, step: int) -> Int[np.ndarray, " batch"]:
-        """Indices of the observations of step number `step`, from 0; grouped by population if balanced."""
+        """Indices of the observations of step number `step`, from 0; population by population if balanced."""
         pairs = zip(self.streams, self.counts, strict=True)
         return np.concatenate([stream.take(step * count, count) for stream, count in pairs])
+
+
+class Uploaded:
+    """Indices of each step's observations on a device, for many steps at once, so that no step waits for the host.
+
+    steps: that one upload serves; it begins at a multiple of them.
+    """
+
+    def __init__(self, batches: Batches, device: torch.device, steps: int = 256):
+        self.batches, self.device, self.steps = batches, device, steps
+        self.block, self.first = torch.zeros(0, dtype=torch.int64), None
+
+    def __call__(self, step: int) -> Int[Tensor, " batch"]:
+        """Indices of the observations of step number `step`, from 0."""
+        first = step - step % self.steps
+        if first != self.first:
+            block = torch.from_numpy(np.stack([self.batches(first + k) for k in range(self.steps)]))
+            if self.device.type == "cuda":
+                block = block.pin_memory()
+            self.block, self.first = block.to(self.device, non_blocking=True), first
+        return self.block[step - first]
 
 
 def copied(batch: Batch, copies: int) -> Batch:
     """Every observation `copies` times, its copies one after the other."""
     if copies == 1:
         return batch
-    parts = (batch.x, batch.population, batch.library)
-    return Batch(*(None if part is None else part.repeat_interleave(copies, 0) for part in parts))  # type: ignore[arg-type]
+    found = batch.map(lambda part: part.repeat_interleave(copies, 0))
+    return found if found.groups is None else replace(found, groups=tuple(copies * count for count in found.groups))
 
 
 class Supply:
@@ -96,6 +122,7 @@ class Supply:
         data, training, augmentation, copies: of what, in what batches, changed how, how often each.
         device: where the model is.
         order, change: purposes of the random numbers; others give an independent supply of the same data.
+        resident: the same data on the device, if they are there; the batches are the same, bit for bit.
     """
 
     def __init__(
@@ -107,16 +134,32 @@ class Supply:
         device: torch.device,
         order: Purpose = Purpose.ORDER,
         change: Purpose = Purpose.AUGMENTATION,
+        resident: Resident | None = None,
     ):
         self.data, self.augmentation, self.copies = data, augmentation, copies
         self.seed, self.device, self.change = training.seed, device, change
         self.batches = Batches(data, training.batch_size, training.seed, training.balanced, order)
         self.generator = torch.Generator(device)
+        self.uploaded = Uploaded(self.batches, device) if resident is not None else None
+        self.resident = resident
 
     def __call__(self, step: int) -> Batch:
         """The batch of step number `step`, from 0."""
-        batch = self.data.batch(self.batches(step)).to(self.device)
+        return self.changed(self.read(step), step)
+
+    def changed(self, batch: Batch, step: int) -> Batch:
+        """What the model gets of the observations of step number `step`, once they are read."""
+        batch = replace(batch, groups=self.batches.groups)
         if self.augmentation is not None:
             self.generator.manual_seed(derived_seed(self.seed, self.change, step))
             batch = replace(batch, x=self.augmentation(batch.x, self.generator))
         return copied(batch, self.copies)
+
+    def read(self, step: int) -> Batch:
+        """The observations of step number `step` as they are in the data, each once."""
+        if self.resident is not None and self.uploaded is not None:
+            return self.resident.batch(self.uploaded(step))
+        batch = self.data.batch(self.batches(step))
+        if self.device.type == "cuda":  # only from pinned memory does a copy leave the host free
+            batch = batch.map(Tensor.pin_memory)
+        return batch.to(self.device)

@@ -1,8 +1,10 @@
 """One loop for every model and objective; what it computes depends on seed and step alone."""
 
+import copy
 import math
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,13 +17,16 @@ from unbraid.models.contract import Model
 from unbraid.nets import compute_as
 from unbraid.objectives.contract import Adversarial, Objective
 from unbraid.progress import ProgressBar
-from unbraid.randomness import Purpose, derived_seed
 from unbraid.runs import Run
 from unbraid.settings import Training
 from unbraid.training.adversary import Adversary
 from unbraid.training.batches import Supply
+from unbraid.training.capture import Captured, obstacle
 from unbraid.training.computation import chosen
+from unbraid.training.device import bring_back, follow_weights, lay_out, training_on, usable
 from unbraid.training.interruption import StopRequest
+from unbraid.training.resident import resident
+from unbraid.training.update import Update
 from unbraid.training.validation import validation_bound
 from unbraid.types import Progress
 
@@ -44,16 +49,21 @@ class Loop:
         training: Training,
         augmentation: Augmentation | None = None,
     ):
-        self.device = torch.device(_device(training.device))
+        self.device = usable(training.device)
         self.model, self.objective = model.to(self.device), objective
-        self.computation = chosen(training, self.model, self.device)
+        self.computation = chosen(training, self.model, self.device, training.batch_size * objective.copies)
+        lay_out(self.model, self.computation, self.device)
         self.data, self.validation, self.training = data, validation, training
-        self.supply = Supply(data, training, augmentation, objective.copies, self.device)
+        self.resident = resident(data, training, self.device)
+        self.supply = Supply(data, training, augmentation, objective.copies, self.device, resident=self.resident)
         self.adversary = None
         if isinstance(objective, Adversarial):
-            self.adversary = Adversary(objective, self.model, data, training, augmentation, self.device)
+            given = self.model, data, training, augmentation, self.device, self.resident
+            self.adversary = Adversary(objective, *given)
         self.optimizer = torch.optim.Adam(model.parameters(), training.learning_rate, fused=True)
-        self.generator = torch.Generator(self.device)
+        self.eager = Update(self.model, objective, self.optimizer, self.supply, training, self.adversary)
+        self.generator = self.eager.generator
+        self.make: Update | Captured = self.eager
         self.step, self.seconds, self.stopped, self.metrics_bytes = 0, 0.0, False, 0
         self.best, self.waited = math.inf, 0
         self.window: list[dict[str, Tensor]] = []
@@ -81,7 +91,9 @@ class Loop:
         began = time.monotonic() - self.seconds
         self.model.train()
         compute_as(self.model, self.computation, self.device)
-        with StopRequest() as request, self.progress_bar() as display:
+        with training_on(self.device), StopRequest() as request, self.progress_bar() as display:
+            if self.obstacle is None:
+                self.make = Captured(self.eager)
             while self.step < self.training.steps and not self.stopped:
                 self.update()
                 self.seconds = time.monotonic() - began
@@ -92,17 +104,7 @@ class Loop:
 
     def update(self) -> None:
         """One update, of the model and then of its adversary if it has one."""
-        batch = self.supply(self.step)
-        self.generator.manual_seed(derived_seed(self.training.seed, Purpose.NOISE, self.step))
-        forward = self.model(batch, self.generator)
-        terms = self.objective(forward, batch, self.progress())
-        self.optimizer.zero_grad(set_to_none=True)
-        terms.loss.backward()
-        self.optimizer.step()
-        named = {**terms.named(), **self.model.likelihood.reported()}
-        if self.adversary:
-            named |= self.adversary(forward.samples, self.step)
-        self.window.append({name: value.detach() for name, value in named.items()})
+        self.window.append(self.make(self.step))
         self.step += 1
 
     def progress_bar(self) -> ProgressBar:
@@ -111,7 +113,19 @@ class Loop:
 
     def progress(self) -> Progress:
         """Steps and passes over the data so far."""
-        return Progress(self.step, self.step * self.training.batch_size // len(self.data))
+        return self.eager.progress(self.step)
+
+    @cached_property
+    def obstacle(self) -> str | None:
+        """Why updates are not made as one CUDA graph; None if they are."""
+        return obstacle(self.eager)
+
+    def notes(self) -> dict[str, object]:
+        """What a run on a GPU keeps about it."""
+        if self.device.type != "cuda":
+            return {}
+        bits = None if self.resident is None else f"{self.resident.packed.bits} bits a value"
+        return {"capture": self.obstacle or "one CUDA graph", "resident": bits}
 
     def follow_up(self, display: ProgressBar) -> None:
         """Log, validate and save when it is time."""
@@ -139,14 +153,18 @@ class Loop:
         names = list(self.window[0])
         values = torch.stack([torch.stack([entry[name].to(self.device) for name in names]) for entry in self.window])
         table = values.cpu().double()
+        self.check_terms(names, table)
+        return names, table
+
+    def check_terms(self, names: list[str], table: Float[Tensor, "step term"]) -> None:
+        """Make sure that the terms of the last steps are finite."""
         bad = ~table.isfinite()
         if bad.any():
             row = int(bad.any(1).nonzero()[0])
-            step = self.step - len(self.window) + row
+            step = self.step - len(table) + row
             wrong = [name for name, is_bad in zip(names, bad[row].tolist(), strict=True) if is_bad]
             # a term explains more than the loss that it is part of
             raise self.diverged(sorted(wrong, key=lambda name: name == "loss"), step)
-        return names, table
 
     def diverged(self, names: list[str], step: int) -> DivergedError:
         """The error that names what is not finite, when, and what can be gone back to."""
@@ -204,7 +222,7 @@ class Loop:
             "optimizer": self.optimizer.state_dict(),
             **self.opposed(),
         }
-        self.run.save_checkpoint(state)
+        self.run.save_checkpoint(owned(state))
         self.saved_step, self.saved_at = self.step, time.monotonic()
         self.run.set_status("running", self.step, self.seconds)
 
@@ -222,6 +240,7 @@ class Loop:
         try:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
+            follow_weights(self.optimizer)
             if self.adversary:
                 self.adversary.load_state_dict(state["adversary"])
             self.step, self.seconds, self.window = state["step"], state["seconds"], state["window"]
@@ -241,7 +260,7 @@ class Loop:
             message = f"weights of the best validation bound, {self.best:.2f}"
         self.check_weights()
         compute_as(self.model)
-        self.model.eval().cpu()  # where data are read, whatever device trained it
+        bring_back(self.model.eval())
         self.run.save_weights(self.model.state_dict())
         self.run.set_status("finished", self.step, self.seconds, message)
 
@@ -260,13 +279,13 @@ def tensors(state: dict[Any, Any], name: str = "") -> Iterator[tuple[str, Tensor
             yield f"{name}{key}", value
 
 
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"expected a device that PyTorch can use here, got '{name}' ({error}); use 'auto' or 'cpu'"
-        ) from error
-    return name
+def owned(state: Any) -> Any:
+    """The same with tensors of their own where they are parts of larger ones, which would be saved whole."""
+    if isinstance(state, dict):
+        same = copy.copy(state)  # with its attributes: modules keep versions in those of their state
+        same.update((key, owned(value)) for key, value in state.items())
+        return same
+    if isinstance(state, list):
+        return [owned(value) for value in state]
+    part = isinstance(state, Tensor) and state.untyped_storage().nbytes() > state.nbytes
+    return state.clone() if part else state
