@@ -116,6 +116,9 @@ def test_help_explains_every_option(prog, capsys):
         ("train sprites x --widths 1,b", ["expected [INT,...] or null for --widths"]),
         ("train grassy x --training.balanced maybe", ["expected {true,false} for --training.balanced"]),
         ("train grassy x --training.steps", ["expected a value after --training.steps"]),
+        ("train vectors x --seeds 1-b", ["expected seeds as 3 or 0-9 for --seeds, got '1-b'"]),
+        ("train vectors x --seeds", ["expected a value after --seeds"]),
+        ("train vectors x --seed 1", ["Did you mean --training.seed?"]),
         ("train grassy x --config no.yaml", ["--config", "does not exist"]),
         ("train grassy x --config", ["expected a value after --config"]),
         ("evaluate", ["expected RUN after `unbraid evaluate`"]),
@@ -158,6 +161,8 @@ def test_refuses_a_wrong_file_of_options(content, expected, tmp_path, capsys):
         ("train vectors new --training.device abacus", "got 'abacus'"),
         ("train vectors . --training.steps 1", "expected a new or empty folder"),
         ("resume .", "expected a run folder"),
+        ("train vectors new --seeds 1 0-2", "expected different seeds, at least one, got [1, 0, 1, 2]"),
+        ("train vectors new --seeds 2-1", "expected different seeds, at least one, got []"),
         ("evaluate nowhere", "expected a run folder"),
         ("report nowhere", "expected a run folder"),
         ("list nowhere", "expected a folder with runs"),
@@ -189,6 +194,19 @@ def test_options_from_a_file_give_way_to_the_command_line(tmp_path, capsys):
         assert capsys.readouterr().out == f"{run.path}\n"
         assert (run.record["seed"], run.record["arguments"]["alpha"], run.record["training"]["steps"]) == (7, 0.5, 2)
         assert run.record["arguments"]["count"] == 40
+
+
+def test_seeds_are_trained_at_once_each_in_its_folder(tmp_path, capsys):
+    folder, file = tmp_path / "many", tmp_path / "options.yaml"
+    assert main(["train", "vectors", str(folder), *TINY, "--seeds", "0-1", "5"]) == 0
+    paths = [folder / f"seed-{seed}" for seed in (0, 1, 5)]
+    assert capsys.readouterr().out == "".join(f"{path}\n" for path in paths)
+    assert [Run(path).record["seed"] for path in paths] == [0, 1, 5]
+    assert main(["resume", str(folder)]) == 0
+    assert capsys.readouterr().out == "".join(f"{path}\n" for path in paths)
+    file.write_text("seeds: [7, 8-9]\ncount: 40\nwidths: [4]\ntraining: {steps: 2, batch_size: 8}")
+    assert main(["train", "vectors", str(tmp_path / "more"), "--config", str(file)]) == 0
+    assert sorted(path.name for path in (tmp_path / "more").iterdir()) == ["seed-7", "seed-8", "seed-9"]
 
 
 def test_evaluate_prints_results_and_list_shows_runs(tmp_path, capsys, caplog):

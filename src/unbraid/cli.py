@@ -9,7 +9,7 @@ import re
 import sys
 from argparse import SUPPRESS, Action
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
@@ -76,8 +76,24 @@ def completion(shell: Literal["bash", "zsh", "tcsh"]) -> str:
 # what commands print on standard output; where things are kept comes last
 
 
+def _train(recipe: "recipes.Recipe[...]", seeds: Sequence[str] | None = None, **options: Any) -> "list[Run]":
+    each = None if seeds is None else [seed for word in seeds for seed in _range(word)]
+    return recipes.train_seeds(recipe, seeds=each, **options)
+
+
 def _show_path(run: "Run") -> None:
     print(run.path)  # noqa: T201
+
+
+def _show_paths(runs: "Sequence[Run]") -> None:
+    failed = [run for run in runs if run.status["status"] == "failed"]
+    for run in runs:
+        if run not in failed:
+            _show_path(run)
+    if failed:
+        sys.stdout.flush()
+        reasons = "; ".join(f"{run.path.name}: {run.status['message']}" for run in failed)
+        raise ValueError(f"expected {len(runs)} finished runs, but {len(failed)} failed: {reasons}")
 
 
 def _show_results(run: "Run") -> None:
@@ -177,6 +193,8 @@ class Parser(ArgumentParser):
             return f"expected {names} after `{self.prog}`, got nothing", []
         if lonely := re.match(r"argument (\S+): expected (?:one|at least one) argument", message):
             return f"expected a value after {lonely[1]}, got nothing", []
+        if seeds := re.search(r"invalid _seeds value: '(.*)'|expected seeds.*?got '(.*)'", message):
+            return f"expected seeds as 3 or 0-9 for --seeds, got '{seeds[1] or seeds[2]}'", []
         key = re.search(r'key "([\w.]+)"', message)
         action = next((action for action in self._actions if key and action.dest == key[1]), None)
         if action is None:
@@ -224,6 +242,8 @@ def command_line() -> Parser:
     folder = {"nargs": "?", "default": Path("runs"), "type": Path, "help": "where to look (default: runs)"}
     as_json = {"action": "store_true", "help": "print one JSON object a line."}
     options = {"action": "config", "metavar": "FILE", "help": "YAML file of options, as --print-config prints it."}
+    many = "train once for each of these seeds (0 1 2, or 0-9), all at once, in seed-0 ... of OUT."
+    seeds = {"nargs": "+", "type": _seeds, "metavar": "SEED", "help": many}
     main = Parser("unbraid", description=ABOUT)
     main.add_argument("--version", action="version", version=f"unbraid {version('unbraid')}")
     train = Parser("unbraid train", description="Train a model and keep the run in a folder.")
@@ -232,7 +252,7 @@ def command_line() -> Parser:
     commands = [
         _command("unbraid demo", demo),
         train,
-        _command("unbraid resume", recipes.resume, _show_path),
+        _command("unbraid resume", recipes.resume_all, _show_paths),
         _command("unbraid evaluate", recipes.evaluate, _show_results),
         _command("unbraid score", recipes.score, _show_scores, {"--json": as_json}),
         _command("unbraid udr", recipes.udr, _show_ranked, {"runs": {**runs, "help": "run folders to rank."}}),
@@ -252,8 +272,10 @@ def command_line() -> Parser:
             _command("unbraid data check", recipes.check_data, _show_findings, {"--from": source}),
         ],
     )
-    by_hand = {"--config": options}
-    _fill(train, "RECIPE", [_command(f"unbraid train {one.__name__}", one, _show_path, by_hand) for one in trains])
+    by_hand = {"--config": options, "--seeds": seeds}
+    _fill(train, "RECIPE", [_command(f"unbraid train {one.__name__}", one, _show_paths, by_hand) for one in trains])
+    for command, one in zip(train.commands.values(), trains, strict=True):
+        command.function = partial(_train, one)
     return main
 
 
@@ -319,6 +341,18 @@ def _file_first(words: list[str]) -> list[str]:
         if word.partition("=")[0] == "--config" and end <= len(words):
             return words[index:end] + words[:index] + words[end:]
     return words
+
+
+def _seeds(word: object) -> str:
+    """A seed, or a range of them; read again when it is used, since options are checked more than once."""
+    if not re.fullmatch(r"\d+(-\d+)?", str(word)):
+        raise ValueError(f"expected seeds as 3 or 0-9, got '{word}'")
+    return str(word)
+
+
+def _range(word: str) -> range:
+    first, _, last = word.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 def _dashed(option: str) -> str:

@@ -69,11 +69,7 @@ class Run:
             ValueError: something is already there.
         """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ValueError(
-                f"expected a new or empty folder for the run, got '{path}', which holds something; "
-                f"`unbraid resume {path}` continues a run, or choose another folder"
-            )
+        cls.check_free(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         full = {
             "format": FORMAT,
@@ -96,6 +92,19 @@ class Run:
             shutil.rmtree(new, ignore_errors=True)
             raise
         return cls(path)
+
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Refuse a path where something is already.
+
+        Raises:
+            ValueError: it holds something.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(
+                f"expected a new or empty folder for the run, got '{path}', which holds something; "
+                f"`unbraid resume {path}` continues a run, or choose another folder"
+            )
 
     def rebuild(self, part: str) -> Any:
         """The `model`, `objective`, `data` or `validation` of the run, from its description; None if it had none.
@@ -198,14 +207,16 @@ class Run:
             file.replace(self.path / "checkpoint.previous.pt")
         temporary.replace(file)
 
-    def load_checkpoint(self) -> dict[str, Any] | None:
+    def load_checkpoint(self, previous: bool = False) -> dict[str, Any] | None:
         """The last checkpoint, or None if there is none; `metrics_bytes` says how long the metrics were then.
+
+        previous: the one before the last instead.
 
         Raises:
             ValueError: the checkpoint is damaged.
         """
         files = [self.path / name for name in ("checkpoint.pt", "checkpoint.previous.pt")]
-        file = next((file for file in files if file.is_file()), None)
+        file = next((file for file in files[previous:] if file.is_file()), None)
         if file is None:
             return None
         try:

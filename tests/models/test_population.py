@@ -105,11 +105,25 @@ def test_one_decoder_for_two_populations_is_refused():
         CPVAE(MLPTrunk(7), MLPDecoder(3, 7), [decoder, decoder], Gaussian(), ("a", "b"))
 
 
-def test_one_trunk_pass_serves_all_heads():
-    model, calls = small(), []
-    model.trunk.register_forward_hook(lambda *_: calls.append(1))
-    model(mixed())
-    assert len(calls) == 1
+@pytest.mark.parametrize("kinds", [2, 5, 10])
+@pytest.mark.parametrize("objective", [ELBO(), CrossPopulation()], ids=["ELBO", "MI"])
+def test_a_step_costs_one_trunk_pass_two_decodings_and_a_head_for_each_population(kinds, objective):
+    """Never K^2 of anything: calls and rows of every network, in a whole step."""
+    torch.manual_seed(0)
+    private = [MLPDecoder(2, 7, (8,)) for _ in range(kinds)]
+    names = [str(k) for k in range(kinds)]
+    model = CPVAE(MLPTrunk(7, (8,)), MLPDecoder(3, 7, (8,)), private, Gaussian(0.5, True), names)
+    calls: dict[str, list[int]] = {}
+
+    def counting(name):
+        return lambda module, inputs, output: calls.setdefault(name, []).append(len(output))
+
+    for name in ("trunk", "shared_decoder", "shared_head", "private_head", *(f"private_decoders.{k}" for k in names)):
+        model.get_submodule(name).register_forward_hook(counting(name))
+    batch = Batch(torch.randn(6 * kinds, 7), torch.arange(6 * kinds) % kinds)
+    objective(model(batch, torch.Generator().manual_seed(0)), batch, Progress()).loss.backward()
+    whole = {name: [6 * kinds] for name in ("trunk", "shared_decoder", "shared_head", "private_head")}
+    assert calls == whole | {f"private_decoders.{k}": [6] for k in names}
 
 
 def test_parts_of_an_additive_model_add_up():

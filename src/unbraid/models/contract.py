@@ -1,6 +1,7 @@
 """What every model offers, so that training and evaluation need to know no model by name."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,44 @@ from unbraid.configuration import Configured
 from unbraid.likelihoods import Likelihood
 from unbraid.nets.contract import Decoder, Trunk
 from unbraid.types import Batch, Forward
+
+
+class Drawn:
+    """Standard normal noise that was drawn beforehand, given out in the order in which it is asked for.
+
+    Stands in for a generator where one call serves several models, each with noise of its own (`torch.func.vmap`).
+
+    tensors: what a generator would have given, one a draw.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor]):
+        self.tensors, self.given = tensors, 0
+
+    def take(self, shape: tuple[int, ...], like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """The next tensor, which must have this shape."""
+        self.given += 1
+        found = self.tensors[self.given - 1]
+        assert tuple(found.shape) == tuple(shape), f"drawn for {tuple(found.shape)}, asked for {shape}"
+        return found
+
+
+class Asked(Drawn):
+    """Zeros, and a note of what they were asked for.
+
+    draws: shape and precision of each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.draws: list[tuple[tuple[int, ...], torch.dtype]] = []
+
+    def take(self, shape: tuple[int, ...], like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Zeros of this shape."""
+        self.draws.append((shape, like.dtype))
+        return like.new_zeros(shape)
+
+
+Noise = torch.Generator | Drawn
 
 
 class Model(Configured, nn.Module, ABC):
@@ -27,24 +66,24 @@ class Model(Configured, nn.Module, ABC):
     defines_density: bool = True
 
     @abstractmethod
-    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Forward:
+    def forward(self, batch: Batch, generator: Noise | None = None) -> Forward:
         """Infer, sample and decode; posterior means instead of samples where `generator` is None."""
 
     @abstractmethod
     def encode(self, x: Float[Tensor, "batch *shape"]) -> dict[str, Float[Tensor, "batch *code"]]:
         """Posterior means by latent block, `[batch, latent]`; private: every head, `[batch, population, latent]`."""
 
-    def samples(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Float[Tensor, "batch code"]]:
+    def samples(self, batch: Batch, generator: Noise | None = None) -> dict[str, Float[Tensor, "batch code"]]:
         """The latents that `forward` would draw, by block, `[batch, latent]`, without what only its output needs."""
         return self(batch, generator).samples
 
 
-def draw(
-    generator: torch.Generator | None, shape: tuple[int, ...], like: Float[Tensor, "..."]
-) -> Float[Tensor, "..."] | None:
+def draw(generator: Noise | None, shape: tuple[int, ...], like: Float[Tensor, "..."]) -> Float[Tensor, "..."] | None:
     """Standard normal noise of `shape` with the device and precision of `like`; None without a generator."""
     if generator is None:
         return None
+    if isinstance(generator, Drawn):
+        return generator.take(shape, like)
     return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
 
 

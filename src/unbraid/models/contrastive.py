@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unbraid.likelihoods import Likelihood
-from unbraid.models.contract import Model, check_shapes, draw
+from unbraid.models.contract import Model, Noise, check_shapes, draw
 from unbraid.models.population import known_population
 from unbraid.nets.contract import Decoder, Trunk
 from unbraid.types import Batch, Forward, Normal
@@ -67,7 +67,7 @@ class ContrastiveVAE(Model):
         self.shared_head = nn.Linear(trunk.features, 2 * shared)
         self.private_head = nn.Linear(trunk.features, 2 * private)
 
-    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Forward:
+    def forward(self, batch: Batch, generator: Noise | None = None) -> Forward:
         """Infer both blocks, sample, and decode; the salient sample of a background observation is not looked at."""
         population = known_population(batch, self.populations)
         shared, heads = self.posteriors(batch.x)
@@ -151,6 +151,5 @@ class ContrastiveVAE(Model):
 
     def _targets(self, like: Float[Tensor, "..."]) -> Float[Tensor, " population"]:
         """0 for the background, 1 for every target."""
-        weights = like.new_ones(len(self.populations))
-        weights[self.background_index] = 0
-        return weights
+        # not by writing a zero, for which the host would wait
+        return (torch.arange(len(self.populations), device=like.device) != self.background_index).to(like.dtype)

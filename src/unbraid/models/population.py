@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from unbraid.configuration import Configured
 from unbraid.likelihoods import Likelihood
-from unbraid.models.contract import Model, check_shapes, draw
+from unbraid.models.contract import Model, Noise, check_shapes, draw
 from unbraid.nets.contract import Decoder, Trunk
 from unbraid.types import Batch, Forward, Normal
 
 
 def known_population(batch: Batch, populations: Sequence[str]) -> Int[Tensor, " batch"]:
-    """The population index of every observation.
+    """The population index of every observation; a batch that says its groups is believed.
 
     Raises:
         ValueError: the batch has none, or one that is no index into `populations`.
@@ -26,6 +26,8 @@ def known_population(batch: Batch, populations: Sequence[str]) -> Int[Tensor, " 
             f"expected a population index for each observation (0..{len(known) - 1} for {known}), got none; use data "
             "with populations, or `encode` to see every head"
         )
+    if batch.groups is not None and len(batch.groups) == len(known):
+        return batch.population
     unseen = (batch.population < 0) | (batch.population >= len(known))
     if unseen.any():
         raise ValueError(
@@ -110,14 +112,14 @@ class CPVAE(Model):
         self.shared_head = nn.Linear(trunk.features, 2 * self.shared)
         self.private_head = nn.Linear(trunk.features, len(decoders) * 2 * self.private)
 
-    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Forward:
+    def forward(self, batch: Batch, generator: Noise | None = None) -> Forward:
         """Infer both blocks, sample, decode with the shared and the sample's own private decoder."""
         population = known_population(batch, self.populations)
         shared, heads = self.posteriors(batch.x)
         own = self.own(heads, population)
         z = shared.sample(draw(generator, tuple(shared.mean.shape), batch.x))
         t = own.sample(draw(generator, tuple(own.mean.shape), batch.x))
-        output = self.combine(self.shared_decoder(z), self.decode_private(t, population))
+        output = self.combine(self.shared_decoder(z), self.decode_private(t, population, batch.groups))
         return Forward(
             output,
             self.likelihood.log_prob(batch.x, output, batch.library),
@@ -139,14 +141,21 @@ class CPVAE(Model):
         return Normal(heads.mean[rows, population], heads.log_variance[rows, population])
 
     def decode_private(
-        self, t: Float[Tensor, "batch private"], population: Int[Tensor, " batch"]
+        self,
+        t: Float[Tensor, "batch private"],
+        population: Int[Tensor, " batch"],
+        groups: tuple[int, ...] | None = None,
     ) -> Float[Tensor, "batch *shape"]:
-        """f_k(t) with each row's own k; every decoder runs once, on its own rows."""
-        order = population.argsort(stable=True)
-        counts = torch.bincount(population, minlength=len(self.populations)).tolist()
-        rows = zip(self.private_decoders, t[order].split(counts), strict=True)
-        decoded = torch.cat([decoder(part) for decoder, part in rows if len(part)])
-        return decoded[order.argsort()]
+        """f_k(t) with each row's own k; every decoder runs once, on its own rows.
+
+        groups: rows of each population, where they stand population by population; found out if nobody says.
+        """
+        if groups is None:
+            order = population.argsort(stable=True)
+            counts = torch.bincount(population, minlength=len(self.populations)).tolist()
+            return self.decode_private(t[order], population, tuple(counts))[order.argsort()]
+        rows = zip(self.private_decoders, t.split(list(groups)), strict=True)
+        return torch.cat([decoder(part) for decoder, part in rows if len(part)])
 
     def encode(self, x: Float[Tensor, "batch *shape"]) -> dict[str, Float[Tensor, "batch *code"]]:
         """Posterior means: `shared` `[batch, shared]`, `private` `[batch, population, private]`, no head masked."""

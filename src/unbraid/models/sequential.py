@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from unbraid.likelihoods import Likelihood
-from unbraid.models.contract import Model, check_shapes, draw
+from unbraid.models.contract import Model, Noise, check_shapes, draw
 from unbraid.nets.contract import Decoder, Trunk
 from unbraid.types import Batch, Forward, Normal, Steps
 
@@ -47,7 +47,7 @@ class SequentialVAE(Model):
     def forward(
         self,
         batch: Batch,
-        generator: torch.Generator | None = None,
+        generator: Noise | None = None,
         held: Float[Tensor, "batch latent"] | None = None,
         record: bool = False,
     ) -> Forward:
@@ -80,7 +80,7 @@ class SequentialVAE(Model):
         log_likelihood = self.likelihood.log_prob(x, output, batch.library)
         return Forward(output, log_likelihood, {"z": posterior}, {"z": z}, steps=steps)
 
-    def samples(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Float[Tensor, "batch code"]]:
+    def samples(self, batch: Batch, generator: Noise | None = None) -> dict[str, Float[Tensor, "batch code"]]:
         """The latents that `forward` would draw, `z`, `[batch, latent]`; one pass needs no decoder for them."""
         if self.sequential:
             return super().samples(batch, generator)

@@ -6,7 +6,9 @@ from unbraid.recipes.evaluation import evaluate
 from unbraid.recipes.folders import resume
 from unbraid.recipes.images import images
 from unbraid.recipes.overview import Row, overview
+from unbraid.recipes.recipe import Recipe
 from unbraid.recipes.scoring import Scores, score
+from unbraid.recipes.seeds import resume_all, train_seeds
 from unbraid.recipes.selection import Ranked, udr
 from unbraid.recipes.tables import table
 from unbraid.recipes.training import grassy, sprites, vectors
@@ -14,6 +16,7 @@ from unbraid.recipes.training import grassy, sprites, vectors
 __all__ = [
     "Finding",
     "Ranked",
+    "Recipe",
     "Row",
     "Scores",
     "cells",
@@ -24,10 +27,12 @@ __all__ = [
     "list_data",
     "overview",
     "resume",
+    "resume_all",
     "score",
     "show_data",
     "sprites",
     "table",
+    "train_seeds",
     "udr",
     "vectors",
 ]

@@ -11,6 +11,7 @@ from unbraid.recipes.networks import (
     rival,
     settled,
 )
+from unbraid.recipes.recipe import recipe
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
     from unbraid.data import Data
     from unbraid.models import Model
-    from unbraid.runs import Run
+    from unbraid.training import Plan
 
 
+@recipe
 def cells(
     out: Path,
     file: Path,
@@ -42,7 +44,7 @@ def cells(
     private_widths: tuple[int, ...] = (),
     dispersion: float = 1.0,
     training: Training = Training(steps=3000, learning_rate=1e-3, patience=5, validate_every=100),  # noqa: B008 (frozen)
-) -> "Run":
+) -> "Plan":
     """Train CPVAE, or a rival of it, on raw counts of genes, with a negative binomial likelihood.
 
     Args:
@@ -72,7 +74,7 @@ def cells(
     """
     arguments = settled(plain(locals(), "out", "training"))
     from unbraid.data import Cells
-    from unbraid.training import train
+    from unbraid.training import Plan
 
     arguments["file"] = str(file)
     sets = [
@@ -81,9 +83,7 @@ def cells(
     ]
     built = _model(model, sets[0], shared, private, widths, private_widths, dispersion, training.seed, background)
     minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
-    return train(
-        built, minimised, sets[0], out, training, *sets[1:], record={"recipe": "cells", "arguments": arguments}
-    )
+    return Plan(built, minimised, sets[0], out, training, *sets[1:], record={"recipe": "cells", "arguments": arguments})
 
 
 def _model(

@@ -11,15 +11,17 @@ from unbraid.recipes.networks import (
     population_objective,
     settled,
 )
+from unbraid.recipes.recipe import recipe
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
     from unbraid.data import Data
-    from unbraid.runs import Run
+    from unbraid.training import Plan
 
 Level = Literal["split", "population", "label"]
 
 
+@recipe
 def images(
     out: Path,
     source: str,
@@ -41,7 +43,7 @@ def images(
     trunk_widths: tuple[int, ...] = (32, 64, 128),
     decoder_widths: tuple[int, ...] = (64, 32),
     training: Training = Training(steps=20_000, learning_rate=1e-3),  # noqa: B008 (frozen)
-) -> "Run":
+) -> "Plan":
     """Train CPVAE, or a rival of it, on images with populations.
 
     Args:
@@ -73,7 +75,7 @@ def images(
     arguments = settled(plain(locals(), "out", "training"))
     from unbraid.configuration import describe
     from unbraid.data import SPLITS, Translate
-    from unbraid.training import train
+    from unbraid.training import Plan
 
     moved = Translate(translate) if translate else None
     where = None if folder is None else str(folder)
@@ -83,7 +85,7 @@ def images(
     minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
     notes = [card.note for card in parts[0].cards if card.note]
     record = {"recipe": "images", "arguments": describe(arguments), "notes": notes}
-    return train(built, minimised, parts[0], out, training, *parts[1:], record=record, augmentation=moved)
+    return Plan(built, minimised, parts[0], out, training, *parts[1:], record=record, augmentation=moved)
 
 
 def _images(source, split, folder, groups, attribute, levels, size, seed) -> "Data":

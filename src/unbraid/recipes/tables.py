@@ -11,14 +11,16 @@ from unbraid.recipes.networks import (
     rival,
     settled,
 )
+from unbraid.recipes.recipe import recipe
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
     from unbraid.data import Data, Table
     from unbraid.models import Model
-    from unbraid.runs import Run
+    from unbraid.training import Plan
 
 
+@recipe
 def table(
     out: Path,
     file: Path,
@@ -40,7 +42,7 @@ def table(
     training: Training = Training(  # noqa: B008 (frozen)
         steps=6000, learning_rate=1e-3, patience=8, validate_every=100
     ),
-) -> "Run":
+) -> "Plan":
     """Train CPVAE, or a rival of it, on a table (CSV, Parquet); missing values stay missing.
 
     Args:
@@ -68,14 +70,14 @@ def table(
     arguments = settled(plain(locals(), "out", "training"))
     arguments["file"] = str(file)
     from unbraid.data import Table
-    from unbraid.training import train
+    from unbraid.training import Plan
 
     columns = (file, population, populations, label, leave_out, categories, group, group_pattern)
     data, validation, test = (Table(*columns, split, training.seed) for split in ("train", "validation", "test"))
     built = _model(model, data, shared, private, widths, () if linear else widths[::-1], training.seed, background)
     minimised = population_objective(built, arguments["objective"], alpha, 1.0, alpha)
     record = {"recipe": "table", "arguments": arguments, "notes": _notes(data, test)}
-    return train(built, minimised, data, out, training, validation, test, record)
+    return Plan(built, minimised, data, out, training, validation, test, record)
 
 
 def _notes(data: "Table", test: "Table") -> list[str]:

@@ -13,16 +13,18 @@ from unbraid.recipes.networks import (
     settled,
 )
 from unbraid.recipes.objectives import Rival, rival_objective, short_of_capacity
+from unbraid.recipes.recipe import recipe
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
-    from unbraid.runs import Run
+    from unbraid.training import Plan
 
 Pass = Literal["vae", "res-vae", "seq-vae", "sr-vae"]
 NOTE_ON_SPRITES = "Data: reconstructed dSprites. The grid is all there is, so validation images are training images."
 SWITCHES = {"vae": (False, False), "res-vae": (False, True), "seq-vae": (True, False), "sr-vae": (True, True)}
 
 
+@recipe
 def sprites(
     out: Path,
     model: Pass = "sr-vae",
@@ -34,7 +36,7 @@ def sprites(
     features: int = 256,
     centred: bool = True,
     training: Training = Training(),  # noqa: B008 (frozen)
-) -> "Run":
+) -> "Plan":
     """Train SR-VAE, an ablation or a rival on reconstructed dSprites (2D Shape); defaults are the paper's.
 
     Args:
@@ -61,7 +63,7 @@ def sprites(
     from unbraid.models import SequentialVAE
     from unbraid.nets import ConvDecoder, ConvTrunk
     from unbraid.randomness import seeded
-    from unbraid.training import train
+    from unbraid.training import Plan
 
     layers = {64: 4, 32: 3, 16: 2}[size]
     used = (32, 32, 64, 64)[-layers:] if widths is None else widths
@@ -78,9 +80,10 @@ def sprites(
         built = SequentialVAE(*networks, Bernoulli(), *SWITCHES[model])
     notes = [NOTE_ON_SPRITES, *short_of_capacity(minimised, training.steps)]
     record = {"recipe": "sprites", "arguments": arguments, "notes": notes}
-    return train(built, minimised, data, out, training, validation=data, record=record)
+    return Plan(built, minimised, data, out, training, validation=data, record=record)
 
 
+@recipe
 def grassy(
     out: Path,
     model: PopulationModel = "cpvae",
@@ -97,7 +100,7 @@ def grassy(
     trunk_widths: tuple[int, ...] = (32, 64, 128),
     decoder_widths: tuple[int, ...] = (64, 32),
     training: Training = Training(steps=20_000, learning_rate=1e-3),  # noqa: B008 (frozen)
-) -> "Run":
+) -> "Plan":
     """Train CPVAE, or a rival of it, on grassy digits (0-4 and 5-9); sizes are the paper's.
 
     Args:
@@ -121,7 +124,7 @@ def grassy(
     """
     arguments = settled(plain(locals(), "out", "training"))
     from unbraid.data import GrassyDigits
-    from unbraid.training import train
+    from unbraid.training import Plan
 
     data = GrassyDigits("train", count, amplitude, training.seed)
     held_out = [GrassyDigits(split, 2000, amplitude, training.seed) for split in ("validation", "test")]
@@ -129,9 +132,10 @@ def grassy(
     minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
     notes = ["Data: scikit-learn's digits on drawn grass; a stand-in for Grassy-MNIST, not comparable with it."]
     record = {"recipe": "grassy", "arguments": arguments, "notes": notes}
-    return train(built, minimised, data, out, training, *held_out, record=record)
+    return Plan(built, minimised, data, out, training, *held_out, record=record)
 
 
+@recipe
 def vectors(
     out: Path,
     objective: Literal["mi", "elbo"] = "mi",
@@ -144,7 +148,7 @@ def vectors(
     count: int = 5000,
     widths: tuple[int, ...] = (64, 64),
     training: Training = Training(steps=5000, learning_rate=1e-3),  # noqa: B008 (frozen)
-) -> "Run":
+) -> "Plan":
     """Train CPVAE on two populations of vectors whose shared and private factors are known.
 
     Args:
@@ -167,7 +171,7 @@ def vectors(
     from unbraid.nets import MLPDecoder, MLPTrunk
     from unbraid.objectives import ELBO, Constant, CrossPopulation
     from unbraid.randomness import seeded
-    from unbraid.training import train
+    from unbraid.training import Plan
 
     sizes = (20, true_shared, true_private, nonlinear)
     data = TwoPopulationVectors("train", (count, count), *sizes, seed=training.seed)
@@ -180,4 +184,4 @@ def vectors(
         built = CPVAE(MLPTrunk(size, widths), decoder, own, Gaussian(1.0, learned=True), data.populations)
     minimised = CrossPopulation(Constant(alpha)) if objective == "mi" else ELBO()
     record = {"recipe": "vectors", "arguments": arguments, "notes": ["Data: generated, all factors known."]}
-    return train(built, minimised, data, out, training, validation, test, record)
+    return Plan(built, minimised, data, out, training, validation, test, record)

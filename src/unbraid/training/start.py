@@ -17,6 +17,7 @@ from unbraid.runs import Run, machine, versions
 from unbraid.settings import Training
 from unbraid.training.checks import check
 from unbraid.training.loop import Loop
+from unbraid.training.plan import Plan
 
 LOGGER = logging.getLogger("unbraid")
 
@@ -50,24 +51,58 @@ def train(
         ValueError: something does not fit (before any training), or `out` is not empty.
         DivergedError: a loss term is not finite; the message names the term, the step and the last checkpoint.
     """
-    training = training or Training()
-    check(model, objective, data, training.batch_size)
-    if validation is not None and validation is not data:
-        check(model, ELBO(), validation, training.batch_size)  # whatever is minimised, the bound is what they are for
-    if validation is None and training.patience is not None:
+    return train_plan(Plan(model, objective, data, out, training or Training(), validation, test, record, augmentation))
+
+
+def train_plan(plan: Plan) -> Run:
+    """Train what a plan says; as `train` with its values.
+
+    Raises:
+        ValueError: something does not fit (before any training), or the plan's folder is not empty.
+        DivergedError: a loss term is not finite.
+    """
+    check_plan(plan)
+    loop = planned_loop(plan)
+    begin(plan, loop, loop.notes())
+    return loop()
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse what does not fit together.
+
+    Raises:
+        ValueError: something does not fit.
+    """
+    size, validation, augmentation = plan.training.batch_size, plan.validation, plan.augmentation
+    check(plan.model, plan.objective, plan.data, size)
+    if validation is not None and validation is not plan.data:
+        check(plan.model, ELBO(), validation, size)  # whatever is minimised, the bound is what they are for
+    if validation is None and plan.training.patience is not None:
         raise ValueError("expected validation data for early stopping (patience), got none; pass validation=...")
     if augmentation is not None:
-        augmentation(data.batch(np.zeros(1, dtype=np.int64)).x, torch.Generator())
-    loop = Loop(model, objective, data, validation, training, augmentation)
-    sets = {"data": data, "validation": validation, "test": test}
-    parts = {"model": model, "objective": objective, **sets, "augmentation": augmentation}
+        augmentation(plan.data.batch(np.zeros(1, dtype=np.int64)).x, torch.Generator())
+
+
+def planned_loop(plan: Plan) -> Loop:
+    """The loop at its first step; there is no folder yet."""
+    return Loop(plan.model, plan.objective, plan.data, plan.validation, plan.training, plan.augmentation)
+
+
+def begin(plan: Plan, loop: Loop, notes: dict[str, object] | None = None) -> None:
+    """Make the run's folder, with its first checkpoint, so that even a run killed at once can be resumed.
+
+    notes: further values for `run.json`.
+
+    Raises:
+        ValueError: the folder is not empty.
+    """
+    sets = {"data": plan.data, "validation": plan.validation, "test": plan.test}
+    parts = {"model": plan.model, "objective": plan.objective, **sets, "augmentation": plan.augmentation}
     described = {name: describe(part) for name, part in parts.items()}
     about = {"facts": {name: part.facts() for name, part in sets.items() if part is not None}, "cards": _cards(sets)}
-    known = {"seed": training.seed, **(record or {}), **described, **about, "training": asdict(training)}
-    # with its first checkpoint, so that even a run killed at once can be resumed
+    known = {"seed": plan.training.seed, **(plan.record or {}), **described, **about, "training": asdict(plan.training)}
     place = {"device": str(loop.device), "computation": asdict(loop.computation)}
-    loop.run = Run.create(out, {**known, **place}, loop.save_to)
-    return loop()
+    loop.run = Run.create(plan.out, {**known, **place, **(notes or {})}, loop.save_to)
 
 
 def resume(path: Path | str, data: Data | None = None, validation: Data | None = None) -> Run:
@@ -85,6 +120,21 @@ def resume(path: Path | str, data: Data | None = None, validation: Data | None =
     run = Run(path)
     if run.status["status"] == "finished":
         return run
+    loop = rebuilt_loop(run, data, validation)
+    state = run.load_checkpoint()
+    if state is None:
+        raise ValueError(f"expected a checkpoint in '{path}', got none; delete the folder and train again")
+    loop.load(state)
+    warn_of_changes(run, loop)
+    return loop()
+
+
+def rebuilt_loop(run: Run, data: Data | None, validation: Data | None) -> Loop:
+    """The loop of a run, at its first step; `data` and `validation` as for `resume`.
+
+    Raises:
+        ValueError: a damaged description, or data that differ from the run's.
+    """
     training = _recorded_training(run)
     same = same_data(run, "data", data)
     assert same is not None
@@ -93,12 +143,7 @@ def resume(path: Path | str, data: Data | None = None, validation: Data | None =
     augmentation = run.rebuild("augmentation") if "augmentation" in run.record else None
     loop = Loop(model, objective, same, same_data(run, "validation", validation), training, augmentation)
     loop.run = run
-    state = run.load_checkpoint()
-    if state is None:
-        raise ValueError(f"expected a checkpoint in '{path}', got none; delete the folder and train again")
-    loop.load(state)
-    warn_of_changes(run, loop)
-    return loop()
+    return loop
 
 
 def warn_of_changes(run: Run, loop: Loop) -> None:
