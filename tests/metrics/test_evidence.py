@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from unbraid.metrics.evidence import evidence, evidence_classification, log_evidence
+from unbraid.metrics import evidence, evidence_classification, log_evidence
 
 LABELS = np.arange(60) % 3
 

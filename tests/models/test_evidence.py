@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, distributions, nn
 
 from unbraid.likelihoods import Bernoulli, Gaussian, IgnoreMissing, NegativeBinomial
-from unbraid.metrics.evidence import LogEvidence, evidence, evidence_classification, log_evidence
+from unbraid.metrics import LogEvidence, evidence, evidence_classification, log_evidence
 from unbraid.models import CPVAE, Model, SequentialVAE
 from unbraid.models.contrastive import ContrastiveVAE
 from unbraid.models.evidence import _by_calls, log_weights

@@ -8,17 +8,20 @@ import torch
 
 from unbraid.data import Arrays
 from unbraid.likelihoods import Bernoulli, Gaussian
-from unbraid.metrics import Result
-from unbraid.models import CPVAE, Model, SequentialVAE
+from unbraid.metrics import Result, evidence
+from unbraid.models import CPVAE, Model, SequentialVAE, log_weights
 from unbraid.nets import MLPDecoder, MLPTrunk
 from unbraid.objectives import ELBO
 from unbraid.randomness import seeded
+from unbraid.recipes.draws import Draws
 from unbraid.recipes.judging import Subject
 from unbraid.recipes.judging_evidence import Weights, judge_evidence, observations
 from unbraid.settings import Training
 from unbraid.training import train
 
 DATA = Arrays(np.random.default_rng(0).random((90, 5)).astype(np.float32), np.tile(["a", "b"], 45))
+
+USUAL = Draws()
 
 
 def vae(skip: bool) -> Model:
@@ -30,11 +33,11 @@ def cpvae() -> Model:
     return CPVAE(MLPTrunk(5, (8,)), MLPDecoder(2, 5, (8,)), own, Gaussian(1.0, True), ("a", "b"))
 
 
-def judged(model: Model, folder: Path, max_codes: int = 50_000) -> Subject:
+def judged(model: Model, folder: Path, draws: Draws = USUAL, max_codes: int = 50_000) -> Subject:
     run = train(model, ELBO(), DATA, folder, Training(3, batch_size=16, learning_rate=1e-3))
     subject = Subject(run, DATA, max_codes, 0)
     with torch.no_grad():
-        judge_evidence(subject)
+        judge_evidence(subject, draws)
         subject.measure()
     return subject
 
@@ -48,11 +51,65 @@ def test_a_cpvae_is_judged_by_evidence_classes_and_private_information(tmp_path:
         subject = judged(cpvae(), tmp_path / "run")
     results = found(subject)
     assert set(results) == {"evidence", "evidence_classification", "private_information"}
-    assert results["evidence"].parameters["observations"] == 90
+    assert results["evidence"].protocol == "importance sampling, all pairs"
+    assert results["evidence"].parameters == {
+        "unit": "nat",
+        "shared_samples": 64,
+        "private_samples": 64,
+        "observations": 90,
+        "least_effective": 10.0,
+    }
     assert results["evidence_classification"].parameters["populations"] == 2
     with seeded(0):
         again = judged(cpvae(), tmp_path / "again")
     assert found(again) == results
+
+
+def test_one_private_draw_with_each_shared_one_is_what_it_was_before_there_were_pairs(tmp_path: Path):
+    with seeded(0):
+        subject = judged(cpvae(), tmp_path / "run", Draws(pairs=False))
+    weights = log_weights(subject.model, DATA.batch(np.arange(90)), 64, subject.generator()).numpy()
+    population = DATA.population
+    assert population is not None
+    expected, result = evidence(weights, population), found(subject)["evidence"]
+    assert (result.protocol, result.parameters) == ("importance sampling", expected.parameters)
+    assert result.value == pytest.approx(expected.value, abs=1e-6)
+
+
+def test_what_a_value_depends_on_is_told_and_remembered(tmp_path: Path):
+    with seeded(0):
+        subject = judged(cpvae(), tmp_path / "run", Draws(samples=8, widen=1.5, precision="bfloat16", observations=20))
+    result = found(subject)["evidence"]
+    told = {"shared_samples": 8, "widen": 1.5, "precision": "bfloat16", "observations": 20}
+    assert told.items() <= result.parameters.items()
+    with torch.no_grad():
+        judge_evidence(subject, Draws(samples=9))
+        subject.measure()
+    values = {each.value for _, each in subject.results if each.metric == "evidence"}
+    assert len(values) == 2  # the first was not taken for the second
+
+
+def test_asked_for_observations_are_taken_from_all_of_the_data(tmp_path: Path):
+    with seeded(0):
+        run = judged(cpvae(), tmp_path / "run", max_codes=10).run
+    subject = Subject(run, DATA, 10, 0)
+    with torch.no_grad():
+        judge_evidence(subject, Draws(samples=2, observations=70))
+        subject.measure()
+    assert found(subject)["evidence"].parameters["observations"] == 70
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"samples": 1}, "at least 2 samples"),
+        ({"widen": 0.0}, "widen above 0"),
+        ({"observations": 1}, "at least 2 observations"),
+    ],
+)
+def test_draws_that_cannot_be_are_refused(wrong, words, as_a_user):
+    with pytest.raises(ValueError, match=words):
+        Draws(**wrong)
 
 
 def test_the_evidence_is_above_the_bound_it_was_trained_on(tmp_path: Path):
@@ -85,5 +142,6 @@ def test_weights_are_computed_only_when_a_metric_asks(tmp_path: Path):
 
 
 def test_the_cost_is_bounded_by_passes_through_decoders():
-    assert observations(vae(False)) == 500
-    assert observations(cpvae()) == 208
+    assert observations(vae(False), 64) == 500
+    assert observations(cpvae(), 64) == 208
+    assert observations(cpvae(), 640) == 50

@@ -16,10 +16,11 @@ from unbraid.metrics.dci import (
     dci,
 )
 from unbraid.metrics.dci_es import FOURIER, ExplicitnessCurve, dci_es
-from unbraid.metrics.evidence import LogEvidence, evidence, evidence_classification, log_evidence
+from unbraid.metrics.evidence import evidence, evidence_classification
 from unbraid.metrics.explicitness import EXPLICITNESS_DLIB, ExplicitnessProtocol, explicitness
 from unbraid.metrics.factor_vae import FACTOR_VAE_DLIB, FACTOR_VAE_INFOGAN_CR, FactorVAEProtocol, factor_vae
 from unbraid.metrics.features import FeatureTable, explained_features, feature_table
+from unbraid.metrics.importance import LogEvidence, PairedWeights, log_evidence
 from unbraid.metrics.info_mec import INFO_MEC, INFO_MEC_DISCRETE, InfoMECProtocol, info_mec
 from unbraid.metrics.irs import IRS_DLIB, IRSProtocol, irs
 from unbraid.metrics.latents import active_units, kl_per_latent
@@ -88,6 +89,7 @@ __all__ = [
     "LogEvidence",
     "MIGProtocol",
     "ModularityProtocol",
+    "PairedWeights",
     "Probe",
     "Result",
     "SAPProtocol",

@@ -1,59 +1,22 @@
-"""log p(x) from importance weights, how far it can be trusted, and classes by it."""
+"""Two metrics from importance weights: log p(x), and classes by it."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int, Real
 from scipy.special import softmax
 
-from unbraid.metrics.checks import NORMAL_95, finite, mean_interval, proportion_interval, same_length
+from unbraid.metrics.checks import NORMAL_95, mean_interval, proportion_interval, same_length
+from unbraid.metrics.importance import PairedWeights, checked, errors_of_differences, log_evidence
 from unbraid.metrics.result import Result
 
 _FEW = 0.05  # share of observations that may have too few effective draws without a note
 
 
-@dataclass(frozen=True)
-class LogEvidence:
-    """Estimates of log p(x) for every observation under every population, `[n, population]` each.
-
-    value: log of the mean weight, in nats; below log p(x) on average, by about `error ** 2 / 2` where that is small.
-    error: its Monte Carlo standard error by the delta method; 0 for a single sample, which cannot tell.
-    effective: effective number of draws, (sum of weights)^2 / sum of squared weights, from 1 to the number drawn.
-    """
-
-    value: Float[np.ndarray, "n population"]
-    error: Float[np.ndarray, "n population"]
-    effective: Float[np.ndarray, "n population"]
-
-
-def log_evidence(log_weights: Real[np.ndarray, "n population sample"]) -> LogEvidence:
-    """log p(x) by importance sampling: the logarithm of the mean weight (cross-population VAE, eq. 7 and 8).
-
-    The standard error is the relative one of the mean weight: sqrt((M / ESS - 1) / (M - 1)) for
-    M samples. Both it and
-    the effective sample size (Kong 1992) come from the weights that were drawn: a region of the posterior that no draw
-    reached cannot be seen in them, so a large ESS proves nothing, while a small one says that the estimate is poor.
-
-    Args:
-        log_weights: `[n, population, sample]` nats, as `unbraid.models.log_weights` gives them.
-
-    Raises:
-        ValueError: they are not finite numbers in three dimensions.
-    """
-    weights = _checked(log_weights, least=1)
-    samples = weights.shape[2]
-    top = weights.max(axis=2, keepdims=True)
-    relative = np.exp(weights - top)
-    mean = relative.mean(axis=2)
-    effective = np.minimum(relative.sum(axis=2) ** 2 / (relative**2).sum(axis=2), samples)
-    error = relative.std(axis=2, ddof=min(samples - 1, 1)) / mean / math.sqrt(samples)
-    return LogEvidence(np.log(mean) + top[..., 0], error, effective)
-
-
 def evidence(
-    log_weights: Real[np.ndarray, "n population sample"],
+    log_weights: Real[np.ndarray, "n population sample"] | PairedWeights,
     population: Int[np.ndarray, " n"] | None = None,
     least_effective: float = 10.0,
 ) -> Result:
@@ -65,7 +28,7 @@ def evidence(
     error of each as well.
 
     Args:
-        log_weights: `[n, population, sample]` nats, as `unbraid.models.log_weights` gives them.
+        log_weights: `[n, population, sample]` nats, as `unbraid.models.log_weights` gives them, or of pairs.
         population: `[n]` index of each observation's own population; None where there is only one.
         least_effective: effective draws below which an observation's estimate counts as poor.
 
@@ -90,13 +53,13 @@ def evidence(
     >>> poor.detail["effective_mean"] < 5, "untrustworthy" in poor.detail["note"]  # bad: a poor proposal
     (True, True)
     """
-    weights = _checked(log_weights, least=2)
     if not least_effective >= 1:
         raise ValueError(f"expected least_effective of at least 1 draw, got {least_effective}")
-    own = _own(weights, population)
-    found = log_evidence(own)
+    weights = _checked(log_weights)
+    found = log_evidence(_own(weights, population))
     value, error, effective = found.value[:, 0], found.error[:, 0], found.effective[:, 0]
-    low = float((effective < min(least_effective, weights.shape[2])).mean())
+    protocol, draws = _protocol(weights)
+    low = float((effective < min(least_effective, *draws.values())).mean())
     detail = {
         "error": float(np.sqrt((error**2).sum()) / len(error)),
         "bias": float(-(error**2).mean() / 2),
@@ -109,15 +72,15 @@ def evidence(
     return Result(
         "evidence",
         float(value.mean()),
-        "importance sampling",
-        {"unit": "nat", "samples": weights.shape[2], "observations": len(value), "least_effective": least_effective},
+        protocol,
+        {"unit": "nat", **draws, "observations": len(value), "least_effective": least_effective},
         interval=mean_interval(value),
         detail={"note": f"{note}, so errors and bias are underestimated", **detail} if low > _FEW else detail,
     )
 
 
 def evidence_classification(
-    log_weights: Real[np.ndarray, "n population sample"],
+    log_weights: Real[np.ndarray, "n population sample"] | PairedWeights,
     labels: Int[np.ndarray, " n"],
     prior: Sequence[float] | None = None,
 ) -> Result:
@@ -128,7 +91,8 @@ def evidence_classification(
     error is that of the difference, since the populations share their draws of z.
 
     Args:
-        log_weights: `[n, population, sample]` nats; known log p(x) `[n, population]` are passed as `[..., None]`.
+        log_weights: `[n, population, sample]` nats; known log p(x) `[n, population]` are passed as `[..., None]`; or
+            weights of pairs.
         labels: `[n]` index of each observation's true population.
         prior: probability of each population; None makes it uniform.
 
@@ -152,13 +116,14 @@ def evidence_classification(
     >>> evidence_classification(0 * right, labels).value  # bad: all the same
     0.3333333333333333
     """
-    weights = _checked(log_weights, least=2)
-    count, populations, samples = weights.shape
+    weights = _checked(log_weights)
+    count, populations = len(weights), _populations(weights)
     if populations < 2:
-        raise ValueError(f"expected weights of at least two populations, got shape {weights.shape}")
+        raise ValueError(f"expected weights of at least two populations, got {populations}")
     labels = _indices(labels, "labels", count, populations)
     log_prior = _log_prior(prior, populations)
     joint = log_evidence(weights).value + log_prior
+    protocol, draws = _protocol(weights)
     named = joint.argmax(axis=1)
     confusion = np.zeros((populations, populations), dtype=np.int64)
     np.add.at(confusion, (labels, named), 1)
@@ -168,9 +133,9 @@ def evidence_classification(
     return Result(
         "evidence_classification",
         hits / count,
-        "importance sampling",
+        protocol,
         {
-            "samples": samples,
+            **draws,
             "observations": count,
             "populations": populations,
             "prior": "uniform" if prior is None else [float(share) for share in prior],
@@ -187,38 +152,53 @@ def evidence_classification(
     )
 
 
-def _uncertain(weights: Float[np.ndarray, "n population sample"], joint: Float[np.ndarray, "n population"]) -> int:
+def _uncertain(
+    weights: Float[np.ndarray, "n population sample"] | PairedWeights, joint: Float[np.ndarray, "n population"]
+) -> int:
     """Decisions within 1.96 standard errors of another one, by the delta method on the difference of logarithms."""
-    samples = weights.shape[2]
-    if samples < 2:
-        return 0
     rows, best = np.arange(len(joint)), joint.argmax(axis=1)
-    relative = samples * softmax(weights, axis=2)
-    error = (relative[rows, best][:, None] - relative).std(axis=2, ddof=1) / math.sqrt(samples)
+    of = (
+        weights.errors_of_differences if isinstance(weights, PairedWeights) else partial(errors_of_differences, weights)
+    )
     margin = joint[rows, best][:, None] - joint
     margin[rows, best] = np.inf
-    return int((margin < NORMAL_95 * error).any(axis=1).sum())
+    return int((margin < NORMAL_95 * of(best)).any(axis=1).sum())
 
 
-def _checked(log_weights: Real[np.ndarray, "..."], least: int) -> Float[np.ndarray, "n population sample"]:
-    weights = finite(log_weights, "log weights")
-    if weights.ndim != 3 or len(weights) < least or 0 in weights.shape:
-        raise ValueError(
-            f"expected log weights [n, population, sample] with n at least {least}, got shape {weights.shape}; "
-            "one population or one sample is an axis of length 1"
-        )
-    return weights
+def _checked(
+    log_weights: Real[np.ndarray, "..."] | PairedWeights,
+) -> Float[np.ndarray, "n population sample"] | PairedWeights:
+    if not isinstance(log_weights, PairedWeights):
+        return checked(log_weights, least=2)
+    if len(log_weights) < 2:
+        raise ValueError(f"expected weights of at least 2 observations, got {len(log_weights)}")
+    return log_weights
+
+
+def _populations(weights: Float[np.ndarray, "n population sample"] | PairedWeights) -> int:
+    return weights.populations if isinstance(weights, PairedWeights) else weights.shape[1]
+
+
+def _protocol(weights: Float[np.ndarray, "n population sample"] | PairedWeights) -> tuple[str, dict[str, int]]:
+    """Its name, and how many draws there were."""
+    if isinstance(weights, PairedWeights):
+        shared, private = weights.draws
+        return "importance sampling, all pairs", {"shared_samples": shared, "private_samples": private}
+    return "importance sampling", {"samples": weights.shape[2]}
 
 
 def _own(
-    weights: Float[np.ndarray, "n population sample"], population: Int[np.ndarray, " n"] | None
-) -> Float[np.ndarray, "n one sample"]:
-    count, populations = weights.shape[:2]
+    weights: Float[np.ndarray, "n population sample"] | PairedWeights, population: Int[np.ndarray, " n"] | None
+) -> Float[np.ndarray, "n one sample"] | PairedWeights:
+    count, populations = len(weights), _populations(weights)
     if population is None:
         if populations > 1:
             raise ValueError(f"expected the population of each observation, since the weights are of {populations}")
         return weights
-    return weights[np.arange(count), _indices(population, "population", count, populations)][:, None]
+    index = _indices(population, "population", count, populations)
+    if isinstance(weights, PairedWeights):
+        return weights.under(index)
+    return weights[np.arange(count), index][:, None]
 
 
 def _indices(values: Int[np.ndarray, " n"], name: str, count: int, populations: int) -> Int[np.ndarray, " n"]:

@@ -3,7 +3,18 @@
 from unbraid.models.contract import Model
 from unbraid.models.contrastive import ContrastiveVAE
 from unbraid.models.evidence import log_weights
+from unbraid.models.pairs import paired_log_weights, pairs_apply
 from unbraid.models.population import CPVAE, Add, Combination
 from unbraid.models.sequential import SequentialVAE
 
-__all__ = ["CPVAE", "Add", "Combination", "ContrastiveVAE", "Model", "SequentialVAE", "log_weights"]
+__all__ = [
+    "CPVAE",
+    "Add",
+    "Combination",
+    "ContrastiveVAE",
+    "Model",
+    "SequentialVAE",
+    "log_weights",
+    "paired_log_weights",
+    "pairs_apply",
+]

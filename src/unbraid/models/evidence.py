@@ -1,20 +1,22 @@
 """Importance weights, which log p(x) is estimated from, for every population at once."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from unbraid.models._proposals import Known, Proposal, Sampled, proposal_of
 from unbraid.models.contract import Model
 from unbraid.models.contrastive import ContrastiveVAE
-from unbraid.models.population import CPVAE
 from unbraid.models.sequential import SequentialVAE
+from unbraid.nets.contract import Network, compute_as
+from unbraid.settings import Computation
 from unbraid.types import Batch, Normal
 
-Known = CPVAE | ContrastiveVAE | SequentialVAE  # whose parts can be called apart
+MEMORY = 2**21  # bytes: what fits the caches; four times as much made today's decoders slower
 _ARRAYS = 4  # of the size of the decoder's output that are there at once: both parts, their combination, its density
 
 
@@ -25,7 +27,8 @@ def log_weights(
     samples: int,
     generator: torch.Generator,
     widen: float = 1.0,
-    memory: int = 2**23,
+    memory: int = MEMORY,
+    computation: Computation | None = None,
 ) -> Float64[Tensor, "batch population sample"]:
     """log p(x | z, t_k) + log p(z) + log p(t_k) - log q(z | x) - log q_k(t_k | x) of draws from the posterior.
 
@@ -48,6 +51,8 @@ def log_weights(
             without bias; posteriors of a trained model are often too narrow, and a wider proposal then estimates
             better than many times the draws.
         memory: bytes of decoder outputs and densities at once; hidden layers of the decoders come on top.
+        computation: how networks compute, as for training; None leaves them as they are. In bfloat16 decoders round
+            their outputs, densities and weights do not.
 
     Returns:
         Nats, `[batch, population, sample]`, the latents' part computed in double precision.
@@ -56,97 +61,59 @@ def log_weights(
         ValueError: the model defines no density or is in training mode, samples is below 1, or widen not above 0 (or
             not 1, for a model of another kind).
     """
-    _check(model, samples, widen)
-    if not isinstance(model, Known):
-        return _by_calls(model, batch, samples, generator)
-    proposal = _proposal(model, batch.x, widen)
-    rows = max(1, memory // (_ARRAYS * math.prod(model.shape) * batch.x.element_size()))
-    group = max(1, rows // samples)
-    found = []
-    for first in range(0, len(batch), group):
-        part = slice(first, first + group)
-        noise = proposal.noise(len(batch.x[part]), samples, generator)
-        library = None if batch.library is None else batch.library[part]
-        chunks = noise.split(rows, dim=1)
-        weights = [_weights(model, Batch(batch.x[part], None, library), proposal.of(part), each) for each in chunks]
-        found.append(torch.cat(weights, dim=2))
-    return torch.cat(found)
+    check(model, samples, widen)
+    with computing(model, computation, batch.x.device):
+        if not isinstance(model, Known):
+            return _by_calls(model, batch, samples, generator)
+        proposal = proposal_of(model, batch.x, widen)
+        rows = rows_within(memory, model, batch.x)
+        group = max(1, rows // samples)
+        found = []
+        for first in range(0, len(batch), group):
+            part = slice(first, first + group)
+            library = None if batch.library is None else batch.library[part]
+            same, own = Batch(batch.x[part], None, library), proposal.of(part)
+            (noise,) = own.noise(samples, generator=generator)
+            weights = [_weights(model, same, own, each) for each in noise.split(rows, dim=1)]
+            found.append(torch.cat(weights, dim=2))
+        return torch.cat(found)
 
 
-@dataclass(frozen=True)
-class _Proposal:
-    """q(z | x) `[batch, latent]` and, where there are private heads, every q_k(t | x) `[batch, population, latent]`."""
-
-    shared: Normal
-    heads: Normal | None
-
-    def wider(self, factor: float) -> "_Proposal":
-        """With deviations `factor` times as large."""
-        return self._map(lambda q: Normal(q.mean, q.log_variance + 2 * math.log(factor)))
-
-    def of(self, part: slice) -> "_Proposal":
-        """That of some of the observations."""
-        return self._map(lambda q: Normal(q.mean[part], q.log_variance[part]))
-
-    def noise(self, count: int, samples: int, generator: torch.Generator) -> Float[Tensor, "batch sample number"]:
-        """Standard normal numbers for both blocks, one observation after the other."""
-        like = self.shared.mean
-        width = like.shape[1] + (0 if self.heads is None else self.heads.mean[0].numel())
-        each = {"generator": generator, "device": like.device, "dtype": like.dtype}
-        return torch.stack([torch.randn(samples, width, **each) for _ in range(count)])
-
-    def draw(
-        self, noise: Float[Tensor, "batch sample number"]
-    ) -> tuple[list[Float[Tensor, "row _"]], Float64[Tensor, "batch population sample"]]:
-        """z and every t_k, `[batch * sample, latent]`, and the latents' part of the log weights."""
-        latents, weights = [], []
-        for normal, numbers in zip(self._each(), noise.split(self._widths(), dim=2), strict=True):
-            value = Normal(normal.mean[:, None], normal.log_variance[:, None]).sample(numbers)
-            latents.append(value.flatten(0, 1))
-            # log p - log q; numbers are (value - mean) / deviation, so that nothing cancels
-            terms = numbers.double().square() + normal.log_variance[:, None].double() - value.double().square()
-            weights.append(0.5 * terms.sum(2))
-        shared, *private = weights
-        return latents, torch.stack([shared + own for own in private] or [shared], dim=1)
-
-    def _map(self, change: Callable[[Normal], Normal]) -> "_Proposal":
-        return _Proposal(change(self.shared), None if self.heads is None else change(self.heads))
-
-    def _each(self) -> list[Normal]:
-        heads = self.heads
-        if heads is None:
-            return [self.shared]
-        return [self.shared, *map(Normal, heads.mean.unbind(1), heads.log_variance.unbind(1))]
-
-    def _widths(self) -> list[int]:
-        return [normal.mean.shape[1] for normal in self._each()]
+def rows_within(memory: int, model: Model, x: Float[Tensor, "batch *shape"]) -> int:
+    """Rows that decoders are given at once."""
+    return max(1, memory // (_ARRAYS * math.prod(model.shape) * x.element_size()))
 
 
-def _proposal(model: Known, x: Float[Tensor, "batch *shape"], widen: float) -> _Proposal:
-    if isinstance(model, SequentialVAE):
-        return _Proposal(model.posterior(x), None).wider(widen)
-    found = _Proposal(*model.posteriors(x)).wider(widen)
-    if isinstance(model, ContrastiveVAE) and found.heads is not None:
-        # the background's is the exact posterior, the prior: any other would only make its weights uneven
-        found.heads.log_variance[:, model.background_index] = 0
-    return found
+@contextmanager
+def computing(model: Model, computation: Computation | None, device: torch.device) -> Iterator[None]:
+    """Have the networks compute in the given way inside the block, and as before after it."""
+    before = [(part, part.computation) for part in model.modules() if isinstance(part, Network)]
+    if computation is not None:
+        compute_as(model, computation, device)
+    try:
+        yield
+    finally:
+        for part, way in before:
+            part.computation = way
 
 
 def _weights(
-    model: Known, batch: Batch, proposal: _Proposal, noise: Float[Tensor, "batch sample number"]
+    model: Known, batch: Batch, proposal: Proposal, noise: Float[Tensor, "batch sample number"]
 ) -> Float64[Tensor, "batch population sample"]:
     count, samples = noise.shape[:2]
-    latents, weights = proposal.draw(noise)
+    drawn = proposal.draw([noise])
     x = batch.x[:, None].expand(-1, samples, *batch.x.shape[1:]).flatten(0, 1)
     library = None if batch.library is None else batch.library.repeat_interleave(samples)
     # one population after the other, so that one population's outputs are there at once
-    fits = [model.likelihood.log_prob(x, output, library).double() for output in _outputs(model, latents)]
-    return weights + torch.stack([fit.view(count, samples) for fit in fits], dim=1)
+    fits = [model.likelihood.log_prob(x, output, library).double() for output in _outputs(model, drawn)]
+    shared, *private = [each.log_weights for each in drawn]
+    weights = [shared + own for own in private] or [shared]
+    return torch.stack([fit.view(count, samples) + each for fit, each in zip(fits, weights, strict=True)], dim=1)
 
 
-def _outputs(model: Known, latents: list[Float[Tensor, "row _"]]) -> Iterator[Tensor]:
+def _outputs(model: Known, drawn: list[Sampled]) -> Iterator[Tensor]:
     """What the likelihood reads under each population in turn."""
-    z, *private = latents
+    z, *private = [each.latents.flatten(0, 1) for each in drawn]
     if isinstance(model, SequentialVAE):
         yield model.decoder(z)
     elif isinstance(model, ContrastiveVAE):
@@ -180,7 +147,8 @@ def _of_call(model: Model, batch: Batch, generator: torch.Generator) -> Float64[
     return weight
 
 
-def _check(model: Model, samples: int, widen: float) -> None:
+def check(model: Model, samples: int, widen: float) -> None:
+    """Refuse what has no importance weights."""
     if not model.defines_density:
         raise ValueError(
             f"expected a model that defines log p(x), got {type(model).__name__} with a skip from x to its output, "

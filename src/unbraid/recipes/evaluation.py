@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unbraid.recipes.draws import Draws
 from unbraid.recipes.measures import chosen
 
 if TYPE_CHECKING:
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    run: Path, metrics: str = "standard", max_codes: int = 25_000, seed: int = 0, data: "Data | None" = None
+    run: Path,
+    metrics: str = "standard",
+    max_codes: int = 25_000,
+    seed: int = 0,
+    data: "Data | None" = None,
+    draws: Draws = Draws(),  # noqa: B008 (frozen)
 ) -> "Run":
     """Score a finished run and compute the arrays of its figures, into its `evaluation` folder.
 
@@ -29,6 +35,7 @@ def evaluate(
             states. At most 2,000 held-out observations are used in any case.
         seed: of everything random in the evaluation.
         data: observations to score instead (needed for a run on data in memory).
+        draws: how log p(x) is estimated.
 
     Raises:
         ValueError: no run, one without trained weights, or an unknown metric.
@@ -56,7 +63,7 @@ def evaluate(
             arrays |= judge_factors(subject)
         if populations:
             arrays |= judge_populations(subject)
-        judge_evidence(subject)
+        judge_evidence(subject, draws)
         subject.measure()
     outcome = {
         "results": [{**result.to_dict(), "subject": name} for name, result in subject.results],

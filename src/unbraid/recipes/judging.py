@@ -14,10 +14,12 @@ from unbraid.likelihoods import IgnoreMissing, Likelihood
 from unbraid.metrics import Result, active_units, kl_per_latent, negative_log_likelihood
 from unbraid.metrics import squared_error as squared_error_of_all
 from unbraid.models import Model, SequentialVAE
+from unbraid.nets import compute_as
 from unbraid.progress import ProgressBar
 from unbraid.randomness import Purpose, derived_seed
 from unbraid.recipes.remembered import Memory, fingerprint, keep_codes, recall_codes, settings
 from unbraid.runs import Run
+from unbraid.settings import WAYS, Computation
 from unbraid.types import Batch, Forward
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
@@ -67,7 +69,7 @@ class Subject:
                 f"expected weights of the run's own model in '{self.run.path}', got others ({error}); "
                 "was a file copied from another run?"
             ) from error
-        self.model.eval()
+        compute_as(self.model.eval(), Computation(WAYS[0]))
         rng = np.random.default_rng([self.seed, Purpose.EVALUATION])
         self.index = np.sort(rng.permutation(len(self.data))[: min(HELD_OUT, self.max_codes)])
         self.state = {
