@@ -31,12 +31,8 @@ format: .venv/development  ## put the code into the project's format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/runtime  ## time steps, data sets and metrics, against plain definitions, into build/
-	$(BIN)/python bench/steps.py
-	$(BIN)/python bench/data.py
-	$(BIN)/python bench/tables.py
-	$(BIN)/python bench/votes.py
-	$(BIN)/python bench/dci.py
+bench: .venv/runtime  ## time and weigh everything against plain code and pythae, into build/bench.json; 12 minutes
+	$(BIN)/python bench/run.py $(ARGS)
 
 docs: .venv/documentation  ## build the documentation into build/docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html -d build/doctrees docs build/docs

@@ -1,27 +1,26 @@
-"""Time a batch of every data set against a VAE's step on it, on one thread: a table and build/bench-data.json.
+"""Time a batch of every data set against the step of the VAE that a recipe would train on it.
 
 Files are looked for in the folder that UNBRAID_DATA names, by the names below; what is not there is left out.
 """
 
-import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
+from cases import BATCH, loop, updating
+from harness import Effort, Entry, compared, interleaved, local, part
 from rich.console import Console
-from rich.table import Table
-from steps import BATCH, measure
 
 from unbraid import data
 from unbraid.likelihoods import Gaussian, IgnoreMissing, NegativeBinomial
 from unbraid.models import SequentialVAE
 from unbraid.nets import CountTrunk, MaskedTrunk, MLPDecoder, MLPTrunk, NormTrunk, SkipDecoder
 from unbraid.objectives import ELBO
-from unbraid.types import Progress
+from unbraid.settings import Training
 
-OUT = Path("build/bench-data.json")
+QUICK = ("sprites", "vectors")
 ROOT = os.environ.get("UNBRAID_DATA")
 CASES: dict[str, Callable[[], data.Data]] = {
     "sprites": data.Sprites,
@@ -41,45 +40,31 @@ CASES: dict[str, Callable[[], data.Data]] = {
 }
 
 
-def main() -> None:
-    """Measure every set that is here."""
-    torch.set_num_threads(1)
-    rows = []
+def measure(effort: Effort) -> list[Entry]:
+    """Every set that is here."""
+    found = []
     for name, make in CASES.items():
+        if effort.quick and name not in QUICK:
+            continue
         try:
             opened = make()
         except ValueError as error:
             Console().print(f"{name}: left out ({str(error)[:100]})", markup=False)
             continue
-        indices = iter(np.random.default_rng(0).integers(0, len(opened), (100_000, BATCH)))
-        batch, step = measure(lambda: opened.batch(next(indices))), measure(training_step(opened))  # noqa: B023
-        rows.append({"name": name, "batch": batch, "step": step, "held": opened.held, "observations": len(opened)})
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps({"torch": torch.__version__, "threads": 1, "unit": "ms", "rows": rows}, indent=1))
-    table = Table(
-        f"batch of {BATCH}, 1 thread", "batch, ms", "10 % to 90 %", "VAE step, ms", "share", "MB held", box=None
-    )
-    for row in rows:
-        batch, step = row["batch"], row["step"]["median"]
-        spread = f"{batch['low']:.3f} to {batch['high']:.3f}"
-        share = f"{100 * batch['median'] / step:.1f} %"
-        table.add_row(row["name"], f"{batch['median']:.3f}", spread, f"{step:.1f}", share, f"{row['held'] / 1e6:.1f}")
-    Console(width=120).print(table)
-    Console().print(str(OUT))
+        found.append(share(name, opened, replace(effort, seconds=effort.seconds / 20)))
+    return found
 
 
-def training_step(opened: data.Data) -> Callable[[], None]:
-    """An update of the VAE that a recipe would train on these data."""
-    model = vae(opened)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
-    batch, generator = opened.batch(np.arange(BATCH)), torch.Generator()
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        ELBO()(model(batch, generator), batch, Progress()).loss.backward()
-        optimizer.step()
-
-    return step
+def share(name: str, opened: data.Data, effort: Effort) -> Entry:
+    """What reading a random batch takes of a step."""
+    rng = np.random.default_rng(0)
+    step = updating(loop(vae(opened), ELBO(), opened, Training(batch_size=BATCH)))
+    batch = local(lambda: opened.batch(rng.integers(0, len(opened), BATCH)))
+    times = interleaved({"batch": batch, "step": local(step)}, effort)
+    known = {"held_mb": opened.held / 1e6, "observations": len(opened)}
+    entry = compared(f"data_share_{name}", times["batch"], "a VAE's step on it", times["step"], **known)
+    inverted = {"ratio": 1 / entry["ratio"], "ratio_low": 1 / entry["ratio_high"], "ratio_high": 1 / entry["ratio_low"]}
+    return {**entry, **inverted}
 
 
 def vae(opened: data.Data) -> SequentialVAE:
@@ -98,4 +83,4 @@ def vae(opened: data.Data) -> SequentialVAE:
 
 
 if __name__ == "__main__":
-    main()
+    part("data", __doc__, measure)

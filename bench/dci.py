@@ -1,87 +1,91 @@
-"""Time DCI `dlib` at full size against the plain definition, scikit-learn's classifier: build/bench-dci.json.
+"""Time DCI `dlib` at full size against the plain definition, scikit-learn's classifier.
 
 10,000 + 5,000 rows, the factors of dSprites, 10 codes. Ours does everything, the fits side by side as `dci` runs them.
 Theirs is fitted one factor after another, as the reference implementation does: for a few stages, scaled to 100, or
 with --full for all of them (15 minutes). That a stage costs the same throughout is measured too, on one factor.
 """
 
-import argparse
-import json
-import os
 import time
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from harness import Contender, Effort, Entry, compared, interleaved, part
 from sklearn.ensemble import GradientBoostingClassifier
 
 from unbraid.metrics.dci import DCI_DLIB, dci
 
-OUT = Path("build/bench-dci.json")
-SIZES, TRAIN, ROWS, CODES = (3, 6, 40, 32, 32), 10_000, 15_000, 10
+SIZES, TRAIN, TEST, CODES = (3, 6, 40, 32, 32), 10_000, 5_000, 10
 NAMES = ("dci_disentanglement", "dci_completeness", "dci_informativeness")
+STAGES = 2  # of theirs that are timed and scaled
 
 
-def main() -> None:
-    """Measure both, print a table and what they agree in."""
-    parser = argparse.ArgumentParser(description="DCI against scikit-learn's GradientBoostingClassifier.")
-    parser.add_argument("--stages", type=int, default=2, help="stages of theirs that are timed and scaled (default 2)")
-    parser.add_argument("--full", action="store_true", help="all of theirs, and compare the values")
-    given = parser.parse_args()
-    codes, factors = representation()
-    stages = DCI_DLIB.stages if given.full else given.stages
-    ours, results = timed(lambda: dci(codes, factors, TRAIN, shuffles=0))
-    theirs, readers = timed(lambda: [reference(codes, factor, stages) for factor in factors.T])
-    again, _ = timed(lambda: dci(codes, factors, TRAIN, shuffles=0))
-    theirs = [seconds * DCI_DLIB.stages / stages for seconds in theirs]
-    report = {
-        "cpus": os.cpu_count(),
-        "ours": [ours, again],
-        "theirs": theirs,
-        "stages_timed": stages,
-        "ratio": [theirs[0] / seconds for seconds in sorted([ours[0], again[0]], reverse=True)],
-        "ratio_of_processor_time": [theirs[1] / seconds for seconds in sorted([ours[1], again[1]], reverse=True)],
-        **(agreement(results, readers, codes, factors) if given.full else linearity(codes, factors[:, 1])),
+def measure(effort: Effort) -> list[Entry]:
+    """The ratio on the clock and of processor time, and whether scaling is fair or both agree."""
+    train, test = (200, 100) if effort.quick else (TRAIN, TEST)
+    codes, factors = representation(train + test)
+    stages = DCI_DLIB.stages if effort.full else STAGES
+    used: dict[str, list[float]] = {"ours": [], "theirs": []}
+    contenders = {
+        "ours": watched(lambda: dci(codes, factors, train, shuffles=0), used["ours"]),
+        "theirs": watched(
+            lambda: [reference(codes[:train], factor[:train], stages) for factor in factors.T], used["theirs"]
+        ),
     }
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(report, indent=1))
-    show(report)
+    times = interleaved(contenders, replace(effort, seconds=0, least=1 if effort.full else min(2, effort.least)))
+    scale = DCI_DLIB.stages / stages
+    theirs = [milliseconds * scale for milliseconds in times["theirs"]]
+    processor = scale * float(np.median(used["theirs"]) / np.median(used["ours"]))
+    known = {"stages_timed": stages, "ratio_of_processor_time": processor}
+    known |= agreement(codes, factors, train) if effort.full else linearity(codes[:train], factors[:train, 1])
+    against = "scikit-learn's GradientBoostingClassifier" + ("" if effort.full else f", from {stages} of 100 stages")
+    return [compared("dci_vs_reference", times["ours"], against, theirs, **known)]
 
 
-def representation() -> tuple[np.ndarray, np.ndarray]:
+def watched(call: Callable[[], object], used: list[float]) -> Contender:
+    """A contender that notes the processor time of its calls as well."""
+
+    def turn(calls: int) -> float:
+        start, began = time.process_time(), time.perf_counter()
+        for _ in range(calls):
+            call()
+        seconds = time.perf_counter() - began
+        used.append((time.process_time() - start) / calls)
+        return seconds
+
+    return turn
+
+
+def representation(rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Every factor in a code of its own with noise, and as many codes of noise."""
     rng = np.random.default_rng(0)
-    factors = rng.integers(SIZES, size=(ROWS, len(SIZES)))
+    factors = rng.integers(SIZES, size=(rows, len(SIZES)))
     sizes = np.array(SIZES)
-    noise = rng.normal(size=(ROWS, CODES)) * np.repeat([0.1, 1], CODES // 2)
+    noise = rng.normal(size=(rows, CODES)) * np.repeat([0.1, 1], CODES // 2)
     noise[:, : len(SIZES)] += (factors - (sizes - 1) / 2) / np.sqrt((sizes**2 - 1) / 12)
     return noise, factors
 
 
-def timed(call):
-    """Seconds on the clock and of the processors, and what the call gave."""
-    start, used = time.perf_counter(), time.process_time()
-    result = call()
-    return (time.perf_counter() - start, time.process_time() - used), result
-
-
 def reference(codes: np.ndarray, factor: np.ndarray, stages: int) -> GradientBoostingClassifier:
     """The reference's reader of one factor."""
-    return GradientBoostingClassifier(n_estimators=stages, random_state=0).fit(codes[:TRAIN], factor[:TRAIN])
+    return GradientBoostingClassifier(n_estimators=stages, random_state=0).fit(codes, factor)
 
 
-def linearity(codes: np.ndarray, factor: np.ndarray) -> dict:
+def linearity(codes: np.ndarray, factor: np.ndarray) -> dict[str, object]:
     """Processor seconds a stage with few and with many stages, on the factor with six values."""
-    spent = {count: timed(lambda: reference(codes, factor, count))[0][1] / count for count in (2, 20)}  # noqa: B023
-    return {"processor_seconds_a_stage": {str(count): seconds for count, seconds in spent.items()}}
+    spent: dict[int, list[float]] = {STAGES: [], 10 * STAGES: []}
+    for count, used in spent.items():
+        watched(lambda count=count: reference(codes, factor, count), used)(1)
+    return {"processor_seconds_a_stage": {str(count): used[0] / count for count, used in spent.items()}}
 
 
-def agreement(results, readers, codes: np.ndarray, factors: np.ndarray) -> dict:
+def agreement(codes: np.ndarray, factors: np.ndarray, train: int) -> dict[str, object]:
     """Largest difference of importances, whether both order them alike where they tell, and both informativenesses."""
+    results = dci(codes, factors, train, shuffles=0)
+    readers = [reference(codes[:train], factor[:train], DCI_DLIB.stages) for factor in factors.T]
     ours = np.array(results[NAMES[0]].detail["importance"])
     theirs = np.stack([reader.feature_importances_ for reader in readers], axis=1)
-    right = [reader.score(codes[TRAIN:], factor[TRAIN:]) for reader, factor in zip(readers, factors.T, strict=True)]
+    right = [reader.score(codes[train:], factor[train:]) for reader, factor in zip(readers, factors.T, strict=True)]
     ours_share, theirs_share = (table / table.sum(axis=1, keepdims=True) for table in (ours, theirs))
     disentangled = [
         float((1 + (p * np.log(p + 1e-11)).sum(axis=1) / np.log(p.shape[1])) @ table.sum(axis=1) / table.sum())
@@ -95,18 +99,5 @@ def agreement(results, readers, codes: np.ndarray, factors: np.ndarray) -> dict:
     }
 
 
-def show(report: dict) -> None:
-    """A table, then everything else."""
-    table = Table(f"DCI, {TRAIN:,} + {ROWS - TRAIN:,} rows, {CODES} codes", "seconds", "of the processors", box=None)
-    for name, (clock, used) in {"ours": report["ours"][0], "ours again": report["ours"][1]}.items():
-        table.add_row(name, f"{clock:.1f}", f"{used:.1f}")
-    table.add_row(f"scikit-learn, from {report['stages_timed']} stages", *(f"{part:.0f}" for part in report["theirs"]))
-    table.add_row("ratio", *(" to ".join(f"{r:.0f}" for r in report[k]) for k in ("ratio", "ratio_of_processor_time")))
-    Console(width=120).print(table)
-    for name in list(report)[6:]:
-        Console(width=120).print(f"{name}: {report[name]}", markup=False)
-    Console().print(str(OUT))
-
-
 if __name__ == "__main__":
-    main()
+    part("dci", __doc__, measure)

@@ -1,19 +1,16 @@
-"""Time the metrics of codes beside factors against their plain definitions, on one thread: build/bench-tables.json.
+"""Time the metrics of codes beside factors against their plain definitions, on one thread.
 
 10,000 codes of 10 dimensions with the factors of dSprites (5,000 more are held out where something is fitted). The
 plain definition loops over pairs and calls scikit-learn or NumPy for each, as the published code does, and gives one
 value; ours gives value, chance (the mean of ten more, on permuted rows) and ceiling. The ratio is for one value.
 """
 
-import json
-import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from harness import Effort, Entry, compared, interleaved, local, part
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mutual_info_score, roc_auc_score
 from sklearn.svm import LinearSVC
@@ -28,69 +25,41 @@ from unbraid.metrics.sap import SAP_DLIB_CONTINUOUS, sap
 from unbraid.metrics.total_correlation import gaussian_total_correlation
 
 SIZES, TRAIN, TEST = (3, 6, 40, 32, 32), 10_000, 5_000
-REPEATS = 5
-OUT = Path("build/bench-tables.json")
+QUICK = ("mig", "irs")
 
 
-def main() -> None:
-    """Measure every metric and its plain definition in turn."""
+def measure(effort: Effort) -> list[Entry]:
+    """Every metric and its plain definition in turn."""
+    found, brief = [], replace(effort, seconds=effort.seconds / 20, least=1 if effort.quick else 3)
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the plain classifiers do not converge, and say so
+        for name, (ours, plain) in cases().items():
+            if effort.quick and name not in QUICK:
+                continue
+            times = interleaved({"ours": local(ours), "plain": local(plain)}, brief)
+            values = 2 if name == "explicitness" else 12  # its chance is in closed form
+            one = [milliseconds / values for milliseconds in times["ours"]]
+            known = {"values": values, "difference": abs(ours().value - plain())}
+            found.append(compared(f"{name}_vs_plain", one, "plain definition", times["plain"], **known))
+    return found
+
+
+def cases() -> dict[str, tuple[Callable[[], Result], Callable[[], float]]]:
+    """Every metric, ours and plain."""
     codes, factors = example()
     train = codes[:TRAIN], factors[:TRAIN]
-    cases: dict[str, tuple[Callable[[], Result], Callable[[], float]]] = {
-        "MIG": (lambda: mig(*train), lambda: plain_mig(*train)),
+    return {
+        "mig": (lambda: mig(*train), lambda: plain_mig(*train)),
         "modularity": (lambda: modularity(*train), lambda: plain_modularity(*train)),
-        "SAP, continuous": (
+        "sap_continuous": (
             lambda: sap(*train, protocol=SAP_DLIB_CONTINUOUS),
             lambda: gap(pairwise(squared_correlation, *train)),
         ),
-        "SAP, discrete": (lambda: sap(codes, factors, TRAIN), lambda: gap(pairwise(accuracy, codes, factors))),
-        "IRS": (lambda: irs(*train), lambda: plain_irs(*train)),
-        "total correlation": (lambda: gaussian_total_correlation(train[0]), lambda: plain_correlation(train[0])),
+        "sap_discrete": (lambda: sap(codes, factors, TRAIN), lambda: gap(pairwise(accuracy, codes, factors))),
+        "irs": (lambda: irs(*train), lambda: plain_irs(*train)),
+        "total_correlation": (lambda: gaussian_total_correlation(train[0]), lambda: plain_correlation(train[0])),
         "explicitness": (lambda: explicitness(codes, factors, TRAIN), lambda: plain_explicitness(codes, factors)),
     }
-    rows = []
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the plain classifiers do not converge, and say so
-        for name, (ours, plain) in cases.items():
-            (result, own), (value, other) = timed(ours, REPEATS), timed(plain, 3)
-            known = {"name": name, "values": 12 if name != "explicitness" else 2}  # its chance is in closed form
-            rows.append({**known, "ours": own, "plain": other, "value": result.value, "plain_value": value})
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps({"train": TRAIN, "test": TEST, "threads": 1, "unit": "ms", "rows": rows}, indent=1))
-    show(rows)
-
-
-def show(rows: list[dict]) -> None:
-    """The table of medians, and the total of ours."""
-    table = Table(
-        f"{TRAIN:,} x 10 codes, 1 thread",
-        "value, chance, ceiling, ms",
-        "one value, ms",
-        "plain, ms",
-        "ratio",
-        "largest / smallest",
-        "values differ by",
-        box=None,
-    )
-    for row in rows:
-        own, other = np.median(row["ours"]), np.median(row["plain"])
-        spread = f"{max(row['ours']) / min(row['ours']):.2f}, {max(row['plain']) / min(row['plain']):.2f}"
-        differ = f"{abs(row['value'] - row['plain_value']):.0e}"
-        one = own / row["values"]
-        table.add_row(row["name"], f"{own:.1f}", f"{one:.1f}", f"{other:.1f}", f"{other / one:.1f}", spread, differ)
-    table.add_row("all", f"{sum(np.median(row['ours']) for row in rows):.0f}")
-    Console(width=120).print(table)
-    Console().print(str(OUT))
-
-
-def timed(call: Callable[[], object], repeats: int) -> tuple:
-    """What the call returns, and the milliseconds of processor time of each of `repeats` calls."""
-    times, result = [], None
-    for _ in range(repeats):
-        began = time.process_time()
-        result = call()
-        times.append(1000 * (time.process_time() - began))
-    return result, times
 
 
 def example() -> tuple[np.ndarray, np.ndarray]:
@@ -169,4 +138,4 @@ def plain_explicitness(codes: np.ndarray, factors: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    part("tables", __doc__, measure)
