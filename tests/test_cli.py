@@ -117,6 +117,7 @@ def test_help_explains_every_option(prog, capsys):
         ("train grassy x --training.balanced maybe", ["expected {true,false} for --training.balanced"]),
         ("train grassy x --training.steps", ["expected a value after --training.steps"]),
         ("train vectors x --seeds 1-b", ["expected seeds as 3 or 0-9 for --seeds, got '1-b'"]),
+        ("train vectors x --seeds 0 2-1", ["expected seeds as 3 or 0-9 for --seeds, got '2-1'"]),
         ("train vectors x --seeds", ["expected a value after --seeds"]),
         ("train vectors x --seed 1", ["Did you mean --training.seed?"]),
         ("train grassy x --config no.yaml", ["--config", "does not exist"]),
@@ -162,7 +163,6 @@ def test_refuses_a_wrong_file_of_options(content, expected, tmp_path, capsys):
         ("train vectors . --training.steps 1", "expected a new or empty folder"),
         ("resume .", "expected a run folder"),
         ("train vectors new --seeds 1 0-2", "expected different seeds, at least one, got [1, 0, 1, 2]"),
-        ("train vectors new --seeds 2-1", "expected different seeds, at least one, got []"),
         ("evaluate nowhere", "expected a run folder"),
         ("report nowhere", "expected a run folder"),
         ("list nowhere", "expected a folder with runs"),
@@ -207,6 +207,22 @@ def test_seeds_are_trained_at_once_each_in_its_folder(tmp_path, capsys):
     file.write_text("seeds: [7, 8-9]\ncount: 40\nwidths: [4]\ntraining: {steps: 2, batch_size: 8}")
     assert main(["train", "vectors", str(tmp_path / "more"), "--config", str(file)]) == 0
     assert sorted(path.name for path in (tmp_path / "more").iterdir()) == ["seed-7", "seed-8", "seed-9"]
+
+
+@pytest.mark.parametrize("seeds", ["3", "0-2"])
+def test_seeds_in_a_file_are_a_list(tmp_path, capsys, seeds):
+    file = tmp_path / "options.yaml"
+    file.write_text(f"seeds: {seeds}")
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "vectors", str(tmp_path / "runs"), "--config", str(file)])
+    assert "expected seeds as a list" in capsys.readouterr().err
+
+
+def test_options_are_printed_by_the_name_that_help_shows(capsys):
+    for words in (["--print-config", "--seeds", "0"], ["--seeds", "0", "--print-config"]):
+        with pytest.raises(SystemExit, match="0"):
+            main(["train", "vectors", "x", *words])
+        assert "true_shared: 2" in capsys.readouterr().out
 
 
 def test_evaluate_prints_results_and_list_shows_runs(tmp_path, capsys, caplog):

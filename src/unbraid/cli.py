@@ -169,7 +169,8 @@ class Parser(ArgumentParser):
         """The command that the first words choose, and the rest of the words."""
         if words and words[0] in self.commands:
             return self.commands[words[0]].chosen(words[1:])
-        return self, _file_first(list(words))
+        # with a dash jsonargparse would want a value
+        return self, _file_first(["--print_config" if word == "--print-config" else word for word in words])
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print what is wrong, a suggestion where there is one, and where to read on; leave with code 2."""
@@ -199,6 +200,8 @@ class Parser(ArgumentParser):
         action = next((action for action in self._actions if key and action.dest == key[1]), None)
         if action is None:
             return " ".join(message.split()), []
+        if action.dest == "seeds":
+            return "expected seeds as a list in the file, such as [0, 1, 2] or [0-9]", []
         name = _dashed(action.option_strings[0]) if action.option_strings else action.dest.upper()
         if value := re.search(r"(?:Got|Given) value: ([^\n]*)", message):
             return f"expected {_expected(action)} for {name}, got '{value[1]}'", [value[1]]
@@ -305,7 +308,7 @@ def _command(
     for action in parser._actions:
         if action.dest == "print_config":
             action.help = "print all options as YAML and stop."
-        if action.dest == "training":
+        if action.dest in ("training", "draws"):
             action.help = SUPPRESS  # a whole group from a file, which --config can do as well
         if isinstance(action.metavar, str) and "ITEM" in action.metavar:
             action.metavar = None  # Help knows what the items are
@@ -345,7 +348,7 @@ def _file_first(words: list[str]) -> list[str]:
 
 def _seeds(word: object) -> str:
     """A seed, or a range of them; read again when it is used, since options are checked more than once."""
-    if not re.fullmatch(r"\d+(-\d+)?", str(word)):
+    if not re.fullmatch(r"\d+(-\d+)?", str(word)) or not _range(str(word)):
         raise ValueError(f"expected seeds as 3 or 0-9, got '{word}'")
     return str(word)
 

@@ -140,6 +140,66 @@ def test_double_precision_is_left_to_the_layers():
 
 
 @needs_compiler
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda net, x: (net, x[:, :1]),
+        lambda net, x: (net, x[..., :8]),
+        lambda net, x: (net.double(), x),
+        lambda net, x: (net.bfloat16(), x),
+    ],
+    ids=["channels", "side", "double weights", "bfloat16 weights"],
+)
+def test_what_does_not_fit_is_refused_as_the_layers_do(spoil):
+    """The kernels would read beyond it, or take its bits for other numbers."""
+    net, x = spoil(ConvTrunk(2, (32, 32), 8), torch.rand(2, 2, 16, 16))
+    compute_as(net, NATIVE)
+    with pytest.raises(RuntimeError, match=r"expected input|Kernel size|same"):
+        net(x)
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["trunk", "decoder"])
+def test_other_sides_devices_and_transformations_are_left_to_the_layers(kind):
+    net = network(kind, "32")
+    compute_as(net, NATIVE)
+    x = given(net, 2).detach()
+    torch.testing.assert_close(torch.func.vmap(net)(x[None])[0], net.layers(x), rtol=1e-4, atol=1e-5)
+    if kind == "trunk":
+        wider = torch.nn.functional.pad(x, (0, 3, 0, 3))
+        assert torch.equal(net(wider), net.layers(wider))
+    assert net.to("meta")(x.to("meta")).device.type == "meta"
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["trunk", "decoder"])
+def test_defaults_of_the_caller_change_nothing(kind):
+    net = network(kind, "32")
+    x = given(net, 2)
+    expected = outcome(net, x, NATIVE)
+    weights = torch.randn(expected[0].shape, generator=torch.Generator().manual_seed(2))
+    try:
+        torch.set_default_dtype(torch.float64)
+        with torch.device("meta"):
+            output = net(x)
+            found = torch.autograd.grad((output * weights).sum(), [x, *net.parameters()])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(map(torch.equal, [output, *found], expected))
+
+
+@needs_compiler
+def test_a_second_derivative_is_refused():
+    """Else it would silently be taken for zero."""
+    net = network("trunk", "32")
+    compute_as(net, NATIVE)
+    x = given(net, 2)
+    (gradient,) = torch.autograd.grad(net(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
+
+
+@needs_compiler
 @pytest.mark.parametrize("switches", [(False, False), (False, True), (True, False), (True, True)])
 def test_every_pass_has_the_same_gradients(switches):
     torch.manual_seed(0)
@@ -193,6 +253,45 @@ def test_without_a_working_compiler_everything_works_as_before(compiler, tmp_pat
     environment = {**os.environ, "CC": compiler, "UNBRAID_CACHE": str(tmp_path)}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert (ran.stdout.strip(), ran.stderr) == ("reformulated (2, 8)", "")
+
+
+def which(folder, compiler="cc"):
+    """The kernels that a new process takes with this cache folder."""
+    code = """if 1:
+        import torch
+        from unbraid.nets import ConvTrunk, compute_as
+        from unbraid.settings import Computation
+        net = ConvTrunk(1, (32,), 8)
+        compute_as(net, Computation("native"))
+        print(net.computation.kernels, torch.allclose(net(x := torch.rand(2, 1, 8, 8)), net.layers(x), atol=1e-5))
+    """
+    environment = {**os.environ, "CC": compiler, "UNBRAID_CACHE": str(folder)}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return ran.stdout.strip()
+
+
+@needs_compiler
+def test_damaged_kernels_are_compiled_again(tmp_path):
+    assert which(tmp_path) == "native True"
+    (file,) = tmp_path.glob("*.so")
+    size = file.stat().st_size
+    file.write_bytes(file.read_bytes()[:1000])
+    assert which(tmp_path) == "native True"
+    assert file.stat().st_size == size
+
+
+@needs_compiler
+def test_a_cache_folder_is_not_needed(tmp_path):
+    (tmp_path / "file").touch()
+    assert which(tmp_path / "file" / "below") == "native True"
+
+
+@needs_compiler
+def test_compilers_may_have_flags_and_spaces_in_their_path(tmp_path):
+    script = tmp_path / "my compiler"
+    script.write_text('#!/bin/sh\nexec cc "$@"\n')
+    script.chmod(0o755)
+    assert which(tmp_path / "cache", f"'{script}' -g0") == "native True"
 
 
 @needs_compiler

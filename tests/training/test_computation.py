@@ -58,3 +58,11 @@ def test_what_is_kept_is_counted_without_a_trace(make):
 def test_kept_grows_with_the_passes():
     one, two = (kept(images(latents), Computation()) for latents in (4, 8))
     assert two == pytest.approx(2 * one, rel=0.05)
+
+
+@pytest.mark.parametrize("kernels", ["reformulated", "plain"])
+def test_copies_of_weights_are_not_counted_for_each_observation(kernels):
+    """In bfloat16 every pass has its own; what an observation keeps is half as large as in float32, or less."""
+    model = images(widths=(32, 64))
+    exact, coarse = (kept(model, Computation(kernels, precision)) for precision in ("float32", "bfloat16"))
+    assert coarse < 0.8 * exact

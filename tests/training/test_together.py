@@ -345,6 +345,36 @@ def test_runs_that_are_trained_elsewhere_are_refused(vae: Callable, tmp_path: Pa
         resume_together(tmp_path)
 
 
+def test_what_a_kill_left_half_made_is_passed_over(vae: Callable, tmp_path: Path, caplog):
+    cut = cut_off(vae, tmp_path / "cut", 3)
+    cut[2].path.rename(tmp_path / "cut" / ".seed-2.abc.tmp")
+    (tmp_path / "cut" / ".seed-2.abc.tmp" / "checkpoint.pt").unlink()
+    done = resume_together(tmp_path / "cut", sets(vae))
+    assert [run.path for run in done] == [run.path for run in cut[:2]]
+    assert [run.status["status"] for run in done] == ["finished"] * 2
+    assert f"going on without {cut[2].path.name}, which are not there" in caplog.text
+
+
+def test_those_that_began_apart_keep_their_own_settings(vae: Callable, tmp_path: Path):
+    cut_off(vae, tmp_path / "cut", 3, steps=5)
+    later = cut_off(vae, tmp_path / "later", 3, steps=7)
+    for run in later:
+        record = {**run.record, "together": [f"later-{name}" for name in run.record["together"]]}
+        (run.path / "run.json").write_text(json.dumps(record))
+        run.path.rename(tmp_path / "cut" / f"later-{run.path.name}")
+    done = resume_together(tmp_path / "cut", sets(vae))
+    assert sorted(run.status["step"] for run in done) == [5] * 3 + [7] * 3
+    assert {run.status["status"] for run in done} == {"finished"}
+
+
+def test_different_settings_are_refused_before_anything_is_dropped(vae: Callable, tmp_path: Path):
+    cut = cut_off(vae, tmp_path / "cut", 3)
+    record = {**cut[0].record, "training": {**cut[0].record["training"], "steps": 99}}
+    (cut[0].path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="differs in the seed alone, got steps"):
+        resume_together(tmp_path / "cut", sets(vae))
+
+
 def test_finished_runs_are_returned_as_they_are(vae: Callable, tmp_path: Path):
     runs = train_together(many(vae, steps=4)(tmp_path))
     before = {file: file.stat().st_mtime_ns for run in runs for file in run.path.iterdir()}

@@ -37,12 +37,13 @@ class Network(Configured, nn.Module, ABC):
         """Whether the network has such kernels, at such a precision, on `device`; every network has plain ones."""
         return computation.kernels == "plain"
 
-    def __call__(self, given: Float[Tensor, "batch *some"]) -> Float[Tensor, "batch *other"]:
-        """What the network makes of `given`, in float32 whatever the precision inside."""
+    def __call__(self, *given: Tensor, **named: Tensor) -> Tensor:
+        """What the network makes of an array, in float32 whatever the precision inside."""
         if self.computation.precision == "float32":
-            return super().__call__(given)
-        with torch.autocast(given.device.type, torch.bfloat16):
-            return super().__call__(given).to(given.dtype)
+            return super().__call__(*given, **named)
+        (like,) = (*given, *named.values())
+        with torch.autocast(like.device.type, torch.bfloat16):
+            return super().__call__(*given, **named).to(like.dtype)
 
 
 def compute_as(module: nn.Module, computation: Computation = PLAIN, device: torch.device | None = None) -> None:

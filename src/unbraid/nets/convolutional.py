@@ -40,7 +40,7 @@ class ConvTrunk(Trunk):
         """Features of each image, `[batch, features]`."""
         if self.computation.kernels == "reformulated":
             return _reformulated.encoded(self.layers, x, self.computation.recompute)
-        if self.computation.kernels == "native" and x.dtype == torch.float32:
+        if self.computation.kernels == "native" and _native.takes(self.layers, x, self.shape):
             return _native.encoded(self.layers, x, self.computation)
         if self.computation.recompute:  # the first layer's output, the widest there is
             return self.layers[3:](forgetting(self.layers[:3], x))
@@ -87,7 +87,7 @@ class ConvDecoder(Decoder):
         """The natural parameter of each pixel, `[batch, channels, height, width]`."""
         if self.computation.kernels == "reformulated":
             return _reformulated.decoded(self.layers, z, self.computation.recompute)
-        if self.computation.kernels == "native" and z.dtype == torch.float32:
+        if self.computation.kernels == "native" and _native.takes(self.layers, z, (self.latents,)):
             return _native.decoded(self.layers, z, self.computation)
         if self.computation.recompute:  # the last layer's input, the widest there is
             return forgetting(self.layers[-3:], self.layers[:-3](z))

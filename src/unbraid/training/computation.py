@@ -43,24 +43,31 @@ def best(training: Training, model: Model, device: torch.device) -> Computation:
 
 
 def kept(model: Model, computation: Computation) -> int:
-    """Bytes that a forward pass keeps for the way back, for each observation; the model stays as it was."""
+    """Bytes that a forward pass keeps for the way back, for each observation; the model stays as it was.
+
+    What does not grow with the batch (the weights, and copies of them in bfloat16) is left out.
+    """
     training, device = model.training, next(model.parameters()).device
-    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    model.eval()  # so that no running average changes
+    compute_as(model, computation, device)
+    few, more = (_kept_by(model, count, device) for count in (2, 4))
+    compute_as(model)
+    model.train(training)
+    return (more - few) // 2
+
+
+def _kept_by(model: Model, count: int, device: torch.device) -> int:
+    """Bytes that a forward pass of so many observations keeps."""
     found: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            found[storage.data_ptr()] = storage.nbytes()
+        found[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    x = torch.zeros(2, *model.shape, device=device)
-    population = torch.zeros(2, dtype=torch.int64, device=device) if model.populations else None
-    model.eval()  # so that no running average changes
-    compute_as(model, computation, device)
+    x = torch.zeros(count, *model.shape, device=device)
+    population = torch.zeros(count, dtype=torch.int64, device=device) if model.populations else None
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         outcome = model(Batch(x, population), torch.Generator(device))
-    compute_as(model)
-    model.train(training)
-    assert outcome.log_likelihood.shape == (2,)
-    return sum(found.values()) // 2
+    assert outcome.log_likelihood.shape == (count,)
+    return sum(found.values())

@@ -14,7 +14,7 @@ from unbraid.objectives.contract import Adversarial
 from unbraid.runs import Run
 from unbraid.training.alike import Shared, check_models, check_trainings
 from unbraid.training.plan import Plan
-from unbraid.training.start import begin, check_plan, planned_loop, rebuilt_loop, warn_of_changes
+from unbraid.training.start import begin, check_plan, planned_loop, rebuilt_loop, recorded_training, warn_of_changes
 from unbraid.training.together import Together
 
 LOGGER = logging.getLogger("unbraid")
@@ -64,7 +64,7 @@ def resume_together(paths: Path | str | Sequence[Path | str], data: Sequence[Dat
     runs = [Run(path) for path in (_inside(Path(paths)) if isinstance(paths, Path | str) else paths)]
     unfinished = [run for run in runs if run.status["status"] != "finished"]
     shared = Shared(data)
-    for step, members in _by_step(unfinished).items():
+    for step, members in _by_step(unfinished):
         for run in members:
             _go_back(run, step)
         loops = [_loaded(run, shared) for run in members]
@@ -105,17 +105,35 @@ def _check(plans: Sequence[Plan]) -> None:
 
 def _inside(folder: Path) -> list[Path]:
     """The runs in a folder that were trained together, in the order of that training."""
-    found = [path.parent for path in sorted(folder.glob("*/run.json")) if "together" in Run(path.parent).record]
+    files = [file for file in sorted(folder.glob("*/run.json")) if not file.parent.name.startswith(".")]  # half made
+    found = [file.parent for file in files if "together" in Run(file.parent).record]
     if not found:
         raise ValueError(
             f"expected a folder of runs that were trained together, got '{folder}'; `unbraid resume` continues one run"
         )
-    names = Run(found[0]).record["together"]
+    names = list(dict.fromkeys(name for path in found for name in Run(path).record["together"]))
+    missing = [name for name in names if not (folder / name / "run.json").is_file()]
+    if missing:
+        LOGGER.warning("%s: going on without %s, which are not there; train them again", folder, ", ".join(missing))
     return sorted(found, key=lambda path: names.index(path.name) if path.name in names else len(names))
 
 
-def _by_step(runs: Sequence[Run]) -> dict[int, list[Run]]:
-    """The runs to be continued from each step."""
+def _by_step(runs: Sequence[Run]) -> list[tuple[int, list[Run]]]:
+    """Steps, and the runs to be continued from each; those that began apart stay apart.
+
+    Raises:
+        ValueError: runs that are said to have begun together were trained in different ways.
+    """
+    begun: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        begun.setdefault(tuple(run.record.get("together", ())), []).append(run)
+    for group in begun.values():
+        check_trainings([recorded_training(run) for run in group])
+    return [pair for group in begun.values() for pair in _of_group(group).items()]
+
+
+def _of_group(runs: Sequence[Run]) -> dict[int, list[Run]]:
+    """Of runs that began together, those to be continued from each step."""
     steps = {run.path: _steps(run) for run in runs}
     going = [run for run in runs if run.status["status"] != "failed"] or list(runs)
     common = min((max(steps[run.path]) for run in going), default=0)

@@ -135,7 +135,7 @@ def rebuilt_loop(run: Run, data: Data | None, validation: Data | None) -> Loop:
     Raises:
         ValueError: a damaged description, or data that differ from the run's.
     """
-    training = _recorded_training(run)
+    training = recorded_training(run)
     same = same_data(run, "data", data)
     assert same is not None
     model, objective = run.rebuild("model"), run.rebuild("objective")
@@ -175,7 +175,12 @@ def _cards(sets: dict[str, Data | None]) -> list[dict[str, object]]:
     return [asdict(card) for card in cards]
 
 
-def _recorded_training(run: Run) -> Training:
+def recorded_training(run: Run) -> Training:
+    """The settings that a run was begun with.
+
+    Raises:
+        ValueError: they are damaged.
+    """
     try:
         return Training(**run.record["training"])
     except (KeyError, TypeError) as error:

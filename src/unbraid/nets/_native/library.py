@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ import pooch
 import torch
 
 LOGGER = logging.getLogger("unbraid")
+SOURCES, PATIENCE = Path(__file__).parent, 120.0  # seconds for a compiler
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC")
 
 
@@ -28,9 +30,8 @@ def library(half: bool = False) -> ctypes.CDLL | None:
     if platform.system() == "Windows":
         return None
     try:
-        path = _compiled(half)
-        loaded = None if path is None else ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError) as error:
+        loaded = _loaded(half)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         LOGGER.info("no native kernels: %s", error)
         return None
     if loaded is None:
@@ -43,30 +44,52 @@ def library(half: bool = False) -> ctypes.CDLL | None:
     return loaded
 
 
-def _compiled(half: bool) -> Path | None:
-    compiler = os.environ.get("CC", "cc").split()
-    sources = Path(__file__).parent
+def _loaded(half: bool) -> ctypes.CDLL | None:
+    compiler = shlex.split(os.environ.get("CC") or "cc")
     # what the compiler makes of this processor; a cache folder may be shared by different machines
     target = _run([*compiler, *FLAGS, "-dM", "-E", "-x", "c", os.devnull])
     if half and b"__AVX512BF16__" not in target:
         return None
-    text = b"".join(path.read_bytes() for path in sorted(sources.glob("*.[ch]")))
-    name = hashlib.sha256(text + target + bytes(half)).hexdigest()[:16]
-    folder = Path(os.environ.get("UNBRAID_CACHE") or Path(pooch.os_cache("unbraid")) / "cache")
-    path = folder / f"kernels-{name}.so"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            made = Path(work) / path.name
-            _run([*compiler, *FLAGS, *(["-DHALF"] if half else []), str(sources / "stacks.c"), "-o", str(made)])
-            made.replace(path)  # whole or not at all, whoever else is compiling
+    command = [*compiler, *FLAGS, *(["-DHALF"] if half else []), str(SOURCES / "stacks.c")]
+    text = b"".join(path.read_bytes() for path in sorted(SOURCES.glob("*.[ch]")))
+    name = f"kernels-{hashlib.sha256(text + target + bytes(half)).hexdigest()[:16]}.so"
+    try:
+        return _from_cache(command, _cache() / name)
+    except OSError as error:
+        LOGGER.info("native kernels are compiled for this process alone: %s", error)
+        with tempfile.TemporaryDirectory() as folder:  # what is loaded needs its file no more
+            return ctypes.CDLL(str(_compiled(command, Path(folder) / name)))
+
+
+def _from_cache(command: list[str], path: Path) -> ctypes.CDLL:
+    """The kernels at `path`, compiled if they are not there or damaged; never those of another user."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_uid not in (0, os.getuid()):
+        raise OSError(f"'{path}' is another user's")
+    digest = path.with_suffix(".sha256")
+    if not (path.exists() and digest.exists() and digest.read_bytes() == hashlib.sha256(path.read_bytes()).digest()):
+        digest.unlink(missing_ok=True)  # loading what was cut off would end the process
+        _compiled(command, path)
+        digest.write_bytes(hashlib.sha256(path.read_bytes()).digest())
+    return ctypes.CDLL(str(path))
+
+
+def _compiled(command: list[str], path: Path) -> Path:
+    with tempfile.TemporaryDirectory(dir=path.parent) as work:
+        made = Path(work) / path.name
+        _run([*command, "-o", str(made)])
+        made.replace(path)  # whole or not at all, whoever else is compiling
     return path
 
 
+def _cache() -> Path:
+    return Path(os.environ.get("UNBRAID_CACHE") or Path(pooch.os_cache("unbraid")) / "cache")
+
+
 def _run(command: list[str]) -> bytes:
-    ran = subprocess.run(command, capture_output=True, check=False)
+    ran = subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE)
     if ran.returncode:
-        raise OSError(f"'{' '.join(command[:1])}' failed: {ran.stderr.decode(errors='replace')[-500:]}")
+        raise OSError(f"'{command[0]}' failed: {ran.stderr.decode(errors='replace')[-500:]}")
     return ran.stdout
 
 

@@ -20,6 +20,18 @@ def knows(computation: Computation, widths: Sequence[int], device: torch.device)
     return fits and device.type == "cpu" and library(computation.precision == "bfloat16") is not None
 
 
+def takes(layers: nn.Sequential, given: Tensor, shape: tuple[int, ...]) -> bool:
+    """Whether the kernels can read `given` and the weights; they look at nothing but addresses.
+
+    What they cannot is left to the layers, which compute it or say what is wrong with it.
+
+    shape: of one observation.
+    """
+    if given.shape[1:] != shape or torch._C._are_functorch_transforms_active():
+        return False
+    return all(each.dtype == torch.float32 and each.device.type == "cpu" for each in (given, *layers.parameters()))
+
+
 def encoded(
     layers: nn.Sequential, x: Float[Tensor, "batch channel side side"], computation: Computation
 ) -> Float[Tensor, "batch feature"]:

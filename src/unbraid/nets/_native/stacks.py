@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from unbraid.nets._native.library import library
 
@@ -24,6 +25,11 @@ class _Stack(ctypes.Structure):
         *((name, _Floats) for name in ("d_weight", "d_bias", "packed_down", "packed_up", "partial", "partial_bias")),
         ("buffers", ctypes.c_void_p),
     )
+
+
+def _empty(*shape: int) -> Tensor:
+    """As the library takes it, whatever dtype and device the caller has made the default."""
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
 
 
 def _floats(tensors: Sequence[Tensor | None]) -> Any:
@@ -47,7 +53,7 @@ class _Call:
 
     def room(self, *sizes: int) -> list[Tensor]:
         """Uninitialised arrays that live as long as the call."""
-        made = [torch.empty(size) for size in sizes]
+        made = [_empty(size) for size in sizes]
         self.alive += made
         return made
 
@@ -76,9 +82,9 @@ class _Shrink(torch.autograd.Function):
         x = x.contiguous()
         weights, biases = parameters[: len(parameters) // 2], parameters[len(parameters) // 2 :]
         call = _Call(x.shape[2], weights, biases, len(x), half)
-        out = torch.empty(len(x), call.channels[-1], call.sides[-1], call.sides[-1])
+        out = _empty(len(x), call.channels[-1], call.sides[-1], call.sides[-1])
         between = range(2, len(weights)) if any(ctx.needs_input_grad) else range(0)
-        kept = [torch.empty(len(x), call.sides[at], call.sides[at], call.channels[at]) for at in between]
+        kept = [_empty(len(x), call.sides[at], call.sides[at], call.channels[at]) for at in between]
         call.stack.x, call.stack.out = x.data_ptr(), out.data_ptr()
         call.stack.kept = _floats([None, None, *kept])
         call("shrink")
@@ -87,7 +93,8 @@ class _Shrink(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         d_out = gradients[0].contiguous()
         x, out, *rest = ctx.saved_tensors
         levels = (len(rest) + 2) // 3 if len(rest) > 2 else 1
@@ -108,9 +115,9 @@ class _Grow(torch.autograd.Function):
         x = x.contiguous()
         levels = len(parameters) // 2
         call = _Call(x.shape[2] << levels, parameters[:levels], parameters[levels:], len(x), half)
-        out = torch.empty(len(x), call.channels[0], call.sides[0], call.sides[0])
+        out = _empty(len(x), call.channels[0], call.sides[0], call.sides[0])
         between = range(2 if recompute else 1, levels) if any(ctx.needs_input_grad) else range(0)
-        kept = [torch.empty(len(x), call.sides[at], call.sides[at], call.channels[at]) for at in between]
+        kept = [_empty(len(x), call.sides[at], call.sides[at], call.channels[at]) for at in between]
         ctx.first = between.start
         call.stack.x, call.stack.out = x.data_ptr(), out.data_ptr()
         call.stack.kept = _floats([*[None] * ctx.first, *kept])
@@ -121,7 +128,8 @@ class _Grow(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         d_out = gradients[0].contiguous()
         x, *rest = ctx.saved_tensors
         levels = ctx.levels
