@@ -54,20 +54,35 @@ static void in_parallel(void (*work)(stack *, long), stack *s) {
         for (long c = 0; c < s->chunks; c++) work(s, c);
 }
 
-/* a chunk's buffers: for each level the activations and their gradient; the rest is room for whoever needs some */
+/* a chunk's buffers: for each level the activations and their gradient; the rest is room for whoever needs some
+
+   Weights, their combinations and the sums for their gradient take twice what a core's own cache holds. So the few,
+   large images of the levels below DEEP are gone through one by one, and the small ones above level by level, GROUP of
+   them under the same weights. */
+
+enum { DEEP = 2, GROUP = 4 };
+
+typedef struct {
+    float *act[MOST][GROUP], *grad[MOST][GROUP], *room;
+} desk;
 
 static long area(const stack *s, long l) { return (s->side[l] + 2) * (s->side[l] + 2) * s->channels[l]; }
 
-static float *buffers(const stack *s, long chunk, float **act, float **grad) {
+static long few(long a, long b) { return a < b ? a : b; }
+
+static desk buffers(const stack *s, long chunk) {
+    desk d;
     float *next = s->buffers + chunk * s->scratch, *start = next;
-    for (long l = 0; l <= s->levels; l++) {
-        act[l] = next;
-        next += area(s, l);
-        grad[l] = next;
-        next += area(s, l);
-    }
+    for (long l = 0; l <= s->levels; l++)
+        for (long g = 0; g < GROUP; g++) {
+            int own = g == 0 || l >= DEEP;
+            d.act[l][g] = own ? next : d.act[l][0];
+            d.grad[l][g] = own ? next + area(s, l) : d.grad[l][0];
+            if (own) next += 2 * area(s, l);
+        }
     memset(start, 0, (next - start) * sizeof(float)); /* the borders */
-    return next;
+    d.room = next;
+    return d;
 }
 
 long scratch_floats(const stack *s) {
@@ -77,7 +92,7 @@ long scratch_floats(const stack *s) {
         long size = 9 * (BLOCK * (deep + wide) + 2 * GAP);
         if (winograd(s->side[l], b) && size > room) room = size;
     }
-    for (long l = 0; l <= s->levels; l++) sum += 2 * area(s, l);
+    for (long l = 0; l <= s->levels; l++) sum += 2 * area(s, l) * (l >= DEEP ? GROUP : 1);
     return sum + room;
 }
 
@@ -129,51 +144,106 @@ static void collect_bias(const stack *s, long l, long c) {
     }
 }
 
-#define IMAGE(pointer, l) ((pointer) + i * s->side[l] * s->side[l] * s->channels[l])
-#define EACH_IMAGE for (long i = s->batch * chunk / s->chunks; i < s->batch * (chunk + 1) / s->chunks; i++)
+/* one level of one image: the g-th on the desk, number i of the batch */
+
+static float *image(float *images, const stack *s, long i, long l) {
+    return images + i * s->side[l] * s->side[l] * s->channels[l];
+}
+
+static void load(const stack *s, desk *d, long g, long i, long l) {
+    with_border(image(s->kept[l], s, i, l), s->side[l], s->channels[l], d->act[l][g]);
+}
+
+static void keep_image(const stack *s, desk *d, long g, long i, long l) {
+    if (s->kept[l]) without_border(d->act[l][g], s->side[l], s->channels[l], image(s->kept[l], s, i, l));
+}
+
+static void take(const float *planes, const stack *s, float *to, long i, long l) {
+    from_planes(image((float *)planes, s, i, l), s->side[l], s->channels[l], to);
+}
+
+static void give(const float *from, const stack *s, float *planes, long i, long l) {
+    to_planes(from, s->side[l], s->channels[l], image(planes, s, i, l));
+}
+
+/* activations of level l + 1 from those of level l, and the other way round */
+static void halve(const stack *s, desk *d, long g, long l) {
+    float *to = d->act[l + 1][g];
+    down(RELU, d->act[l][g], s->side[l], s->channels[l], s->packed_down[l], s->bias[l], to, to, s->channels[l + 1],
+         d->room);
+}
+
+static void twice(const stack *s, desk *d, long g, long l) {
+    float *to = d->act[l][g];
+    up(RELU, d->act[l + 1][g], s->side[l], s->channels[l + 1], s->packed_up[l], s->bias[l], to, to, s->channels[l],
+       d->room);
+}
+
+/* the gradient of the weights between levels l and l + 1, and with it that of level l, or of level l + 1 */
+static void halve_back(const stack *s, desk *d, long chunk, long g, long l) {
+    long b = s->channels[l], c = s->channels[l + 1];
+    gradient(d->act[l][g], s->side[l], b, d->grad[l + 1][g], c, s->partial[l] + chunk * sums(s, l), d->room);
+    totals(d->grad[l + 1][g], s->side[l + 1], c, s->partial_bias[l] + chunk * c);
+    if (l > 0)
+        up(MASKED, d->grad[l + 1][g], s->side[l], c, s->packed_up[l], NULL, d->grad[l][g], d->act[l][g], b, d->room);
+}
+
+static void twice_back(const stack *s, desk *d, long chunk, long g, long l) {
+    long b = s->channels[l], c = s->channels[l + 1];
+    float *from = d->grad[l][g], *to = d->grad[l + 1][g], *like = d->act[l + 1][g];
+    gradient(from, s->side[l], b, like, c, s->partial[l] + chunk * sums(s, l), d->room);
+    totals(from, s->side[l], b, s->partial_bias[l] + chunk * b);
+    if (l + 1 < s->levels)
+        down(MASKED, from, s->side[l], b, s->packed_down[l], NULL, to, like, c, d->room);
+    else if (s->d_x)
+        down(PLAIN, from, s->side[l], b, s->packed_down[l], NULL, to, like, c, d->room);
+}
+
+#define EACH_GROUP                                                                                        \
+    for (long last = s->batch * (chunk + 1) / s->chunks, i = s->batch * chunk / s->chunks, n; i < last; i += n) \
+        if ((n = few(GROUP, last - i)))
+#define EACH for (long g = 0; g < n; g++)
 
 /* the halving stack */
 
 static void shrink_chunk(stack *s, long chunk) {
-    float *act[MOST], *grad[MOST], *room = buffers(s, chunk, act, grad);
-    EACH_IMAGE {
-        from_planes(IMAGE(s->x, 0), s->side[0], s->channels[0], act[0]);
-        for (long l = 0; l < s->levels; l++) {
-            down(RELU, act[l], s->side[l], s->channels[l], s->packed_down[l], s->bias[l], act[l + 1], act[l + 1],
-                 s->channels[l + 1], room);
-            if (s->kept[l + 1])
-                without_border(act[l + 1], s->side[l + 1], s->channels[l + 1], IMAGE(s->kept[l + 1], l + 1));
+    desk d = buffers(s, chunk);
+    long top = s->levels, edge = few(DEEP, top);
+    EACH_GROUP {
+        EACH {
+            take(s->x, s, d.act[0][g], i + g, 0);
+            for (long l = 0; l < edge; l++) halve(s, &d, g, l), keep_image(s, &d, g, i + g, l + 1);
+            if (edge == top) give(d.act[top][g], s, s->out, i + g, top);
         }
-        to_planes(act[s->levels], s->side[s->levels], s->channels[s->levels], IMAGE(s->out, s->levels));
+        for (long l = edge; l < top; l++) EACH halve(s, &d, g, l), keep_image(s, &d, g, i + g, l + 1);
+        EACH if (edge < top) give(d.act[top][g], s, s->out, i + g, top);
     }
 }
 
-static void shrink_back_chunk(stack *s, long chunk) {
-    float *act[MOST], *grad[MOST], *room = buffers(s, chunk, act, grad);
+/* activations and gradient of the top level */
+static void blame(const stack *s, desk *d, long g, long i) {
     long top = s->levels;
+    float *act = d->act[top][g], *grad = d->grad[top][g];
+    take(s->out, s, act, i, top), take(s->d_out, s, grad, i, top);
+    for (long t = 0; t < area(s, top); t++) grad[t] = act[t] <= 0 ? 0 : grad[t];
+}
+
+static void shrink_back_chunk(stack *s, long chunk) {
+    desk d = buffers(s, chunk);
+    long top = s->levels, edge = few(DEEP, top);
     forget_sums(s, chunk, 1);
-    EACH_IMAGE {
-        from_planes(IMAGE(s->x, 0), s->side[0], s->channels[0], act[0]);
-        from_planes(IMAGE(s->out, top), s->side[top], s->channels[top], act[top]);
-        from_planes(IMAGE(s->d_out, top), s->side[top], s->channels[top], grad[top]);
-        for (long t = 0; t < area(s, top); t++) grad[top][t] = act[top][t] <= 0 ? 0 : grad[top][t];
-        for (long l = 1; l < top; l++) {
-            if (s->kept[l])
-                with_border(IMAGE(s->kept[l], l), s->side[l], s->channels[l], act[l]);
-            else
-                down(RELU, act[l - 1], s->side[l - 1], s->channels[l - 1], s->packed_down[l - 1], s->bias[l - 1],
-                     act[l], act[l], s->channels[l], room);
-        }
-        for (long l = top - 1; l >= 0; l--) {
-            long b = s->channels[l], c = s->channels[l + 1];
-            gradient(act[l], s->side[l], b, grad[l + 1], c, s->partial[l] + chunk * sums(s, l), room);
-            totals(grad[l + 1], s->side[l + 1], c, s->partial_bias[l] + chunk * c);
-            if (l > 0) up(MASKED, grad[l + 1], s->side[l], c, s->packed_up[l], NULL, grad[l], act[l], b, room);
-        }
-        if (s->d_x) {
-            fill(grad[0], s->side[0], s->channels[0], NULL);
-            spread(grad[1], s->side[0], s->channels[1], s->packed_up[0], grad[0], s->channels[0], room);
-            to_planes(grad[0], s->side[0], s->channels[0], IMAGE(s->d_x, 0));
+    EACH_GROUP {
+        EACH if (edge == DEEP) blame(s, &d, g, i + g);
+        for (long l = top - 1; l >= edge; l--) EACH load(s, &d, g, i + g, l), halve_back(s, &d, chunk, g, l);
+        EACH {
+            if (edge < DEEP) blame(s, &d, g, i + g);
+            take(s->x, s, d.act[0][g], i + g, 0);
+            for (long l = 1; l < edge; l++) halve(s, &d, g, l - 1); /* not kept: quicker than reading it back */
+            for (long l = edge - 1; l >= 0; l--) halve_back(s, &d, chunk, g, l);
+            if (!s->d_x) continue;
+            fill(d.grad[0][g], s->side[0], s->channels[0], NULL);
+            spread(d.grad[1][g], s->side[0], s->channels[1], s->packed_up[0], d.grad[0][g], s->channels[0], d.room);
+            give(d.grad[0][g], s, s->d_x, i + g, 0);
         }
     }
 }
@@ -181,45 +251,38 @@ static void shrink_back_chunk(stack *s, long chunk) {
 /* the doubling stack: reads the top level, gives level 0 */
 
 static void grow_chunk(stack *s, long chunk) {
-    float *act[MOST], *grad[MOST], *room = buffers(s, chunk, act, grad);
-    long top = s->levels;
-    EACH_IMAGE {
-        from_planes(IMAGE(s->x, top), s->side[top], s->channels[top], act[top]);
-        for (long l = top - 1; l > 0; l--) {
-            up(RELU, act[l + 1], s->side[l], s->channels[l + 1], s->packed_up[l], s->bias[l], act[l], act[l],
-               s->channels[l], room);
-            if (s->kept[l]) without_border(act[l], s->side[l], s->channels[l], IMAGE(s->kept[l], l));
+    desk d = buffers(s, chunk);
+    long top = s->levels, edge = few(DEEP, top);
+    EACH_GROUP {
+        EACH if (edge == DEEP) take(s->x, s, d.act[top][g], i + g, top);
+        for (long l = top - 1; l >= edge; l--) EACH twice(s, &d, g, l), keep_image(s, &d, g, i + g, l);
+        EACH {
+            if (edge < DEEP) take(s->x, s, d.act[top][g], i + g, top);
+            for (long l = edge - 1; l > 0; l--) twice(s, &d, g, l), keep_image(s, &d, g, i + g, l);
+            fill(d.act[0][g], s->side[0], s->channels[0], s->bias[0]);
+            spread(d.act[1][g], s->side[0], s->channels[1], s->packed_up[0], d.act[0][g], s->channels[0], d.room);
+            give(d.act[0][g], s, s->out, i + g, 0);
         }
-        fill(act[0], s->side[0], s->channels[0], s->bias[0]);
-        spread(act[1], s->side[0], s->channels[1], s->packed_up[0], act[0], s->channels[0], room);
-        to_planes(act[0], s->side[0], s->channels[0], IMAGE(s->out, 0));
     }
 }
 
 static void grow_back_chunk(stack *s, long chunk) {
-    float *act[MOST], *grad[MOST], *room = buffers(s, chunk, act, grad);
-    long top = s->levels;
+    desk d = buffers(s, chunk);
+    long top = s->levels, edge = few(DEEP, top);
     forget_sums(s, chunk, 0);
-    EACH_IMAGE {
-        from_planes(IMAGE(s->x, top), s->side[top], s->channels[top], act[top]);
-        from_planes(IMAGE(s->d_out, 0), s->side[0], s->channels[0], grad[0]);
-        for (long l = top - 1; l > 0; l--) {
-            if (s->kept[l])
-                with_border(IMAGE(s->kept[l], l), s->side[l], s->channels[l], act[l]);
-            else
-                up(RELU, act[l + 1], s->side[l], s->channels[l + 1], s->packed_up[l], s->bias[l], act[l], act[l],
-                   s->channels[l], room);
+    EACH_GROUP {
+        EACH {
+            take(s->x, s, d.act[top][g], i + g, top), take(s->d_out, s, d.grad[0][g], i + g, 0);
+            for (long l = few(edge, top - 1); l > 0; l--) s->kept[l] ? load(s, &d, g, i + g, l) : twice(s, &d, g, l);
+            for (long l = 0; l < edge; l++) twice_back(s, &d, chunk, g, l);
+            if (s->d_x && edge == top) give(d.grad[top][g], s, s->d_x, i + g, top);
         }
-        for (long l = 0; l < top; l++) {
-            long b = s->channels[l], c = s->channels[l + 1];
-            gradient(grad[l], s->side[l], b, act[l + 1], c, s->partial[l] + chunk * sums(s, l), room);
-            totals(grad[l], s->side[l], b, s->partial_bias[l] + chunk * b);
-            if (l + 1 < top)
-                down(MASKED, grad[l], s->side[l], b, s->packed_down[l], NULL, grad[l + 1], act[l + 1], c, room);
-            else if (s->d_x)
-                down(PLAIN, grad[l], s->side[l], b, s->packed_down[l], NULL, grad[l + 1], act[l + 1], c, room);
-        }
-        if (s->d_x) to_planes(grad[top], s->side[top], s->channels[top], IMAGE(s->d_x, top));
+        for (long l = edge; l < top; l++)
+            EACH {
+                if (l + 1 < top) load(s, &d, g, i + g, l + 1);
+                twice_back(s, &d, chunk, g, l);
+            }
+        EACH if (s->d_x && edge < top) give(d.grad[top][g], s, s->d_x, i + g, top);
     }
 }
 
