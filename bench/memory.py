@@ -37,7 +37,7 @@ class Case:
     batch: int = 64
     populations: int = 0
     precision: Precision = "float32"
-    recompute: bool = False
+    recompute: bool | None = None
     threads: int | None = None
 
     @property
