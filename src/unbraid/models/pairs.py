@@ -32,7 +32,7 @@ def paired_log_weights(
     """The log weights of `log_weights` for every pair of draws z_i and t_kj, `shared` x `private` of them.
 
     Each pair is a draw from `q(z | x) q_k(t_k | x)`, so the mean of all weights estimates `p(x | k)` without bias as
-    well; pairs with a draw in common depend on each other (`unbraid.metrics.PairedWeights` knows how to take the error).
+    well; pairs with a draw in common depend on each other (`unbraid.metrics.PairedWeights` takes that into its error).
     Squared distances of all pairs come from one matrix product an observation and population,
     `|r_i - p_j|^2 = |r_i|^2 + |p_j|^2 - 2 r_i . p_j` with r_i = x - f_s(z_i) and p_j = f_k(t_kj), in double precision,
     in which nothing is lost by cancellation. Missing coordinates (`IgnoreMissing`) are set to 0 in both.
