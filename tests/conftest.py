@@ -40,12 +40,14 @@ NAMES = ("first", "second", "third")
 SMALL = (1, 8, 8)
 
 
-def sequential_conv(sequential: bool, skip: bool) -> Model:
-    return SequentialVAE(ConvTrunk(2, (4, 8), 16), ConvDecoder(3, 2, (4, 8), 16), Bernoulli(), sequential, skip)
+def sequential_conv(sequential: bool, skip: bool, **reading: bool) -> Model:
+    networks = ConvTrunk(2, (4, 8), 16), ConvDecoder(3, 2, (4, 8), 16)
+    return SequentialVAE(*networks, Bernoulli(), sequential, skip, **reading)
 
 
-def sequential_mlp(sequential: bool, skip: bool) -> Model:
-    return SequentialVAE(MLPTrunk(5, (8,)), MLPDecoder(3, 5, (8,)), Gaussian(0.5, True, squash=True), sequential, skip)
+def sequential_mlp(sequential: bool, skip: bool, **reading: bool) -> Model:
+    networks = MLPTrunk(5, (8,)), MLPDecoder(3, 5, (8,))
+    return SequentialVAE(*networks, Gaussian(0.5, True, squash=True), sequential, skip, **reading)
 
 
 def normalised_vae() -> Model:
@@ -76,6 +78,8 @@ def contrastive_mlp(count: int, background: str) -> Model:
 MODELS: dict[str, Callable[[], Model]] = {
     **{f"{name}, conv": lambda s=s: sequential_conv(*s) for name, s in SWITCHES.items()},
     **{f"{name}, MLP": lambda s=s: sequential_mlp(*s) for name, s in SWITCHES.items()},
+    "SR-VAE, kept noise, conv": lambda: sequential_conv(True, True, resampled=False),
+    "SR-VAE, shuffled, MLP": lambda: sequential_mlp(True, True, shuffled=True),
     "VAE, batch norm": normalised_vae,
     "CPVAE of 2, conv": lambda: population_conv(2),
     "CPVAE of 2, MLP": lambda: population_mlp(2),

@@ -37,7 +37,8 @@ class Run:
 
     `run.json` says what was run (arguments, seed, versions, and descriptions from which model, objective and data are
     rebuilt), `status.json` how far it came, `metrics.jsonl` holds every logged value, `weights.safetensors` the trained
-    weights, `checkpoint.pt` what `resume` needs, `evaluation/` what was measured on it.
+    weights, `snapshots/` those of earlier steps, `checkpoint.pt` what `resume` needs, `evaluation/` what
+    was measured on it.
 
     Raises:
         ValueError: the folder is no run, or one of another format.
@@ -185,14 +186,24 @@ class Run:
         except (SafetensorError, OSError, ValueError) as error:
             raise ValueError(f"expected weights in '{file}', but the file is damaged: {error}; train again") from error
 
-    def weights_checksum(self) -> str:
-        """SHA-256 of the trained weights.
+    def weights_checksum(self, name: str = "weights.safetensors") -> str:
+        """SHA-256 of the trained weights, or of a snapshot.
 
         Raises:
             ValueError: there are none yet, or the file is damaged.
         """
-        self.load_weights()
-        return hashlib.sha256((self.path / "weights.safetensors").read_bytes()).hexdigest()
+        self.load_weights(name)
+        return hashlib.sha256((self.path / name).read_bytes()).hexdigest()
+
+    def save_snapshot(self, step: int, weights: dict[str, Tensor]) -> None:
+        """Keep weights as they are after `step` updates."""
+        (self.path / "snapshots").mkdir(exist_ok=True)
+        self.save_weights(weights, f"snapshots/step-{step:07d}.safetensors")
+
+    def snapshots(self) -> dict[int, str]:
+        """Names of the kept weights by the number of updates, in their order; `load_weights` takes them."""
+        files = sorted((self.path / "snapshots").glob("step-*.safetensors"))
+        return {int(file.stem.removeprefix("step-")): f"snapshots/{file.name}" for file in files}
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write what resuming needs, whole or not at all; the one before it is kept as `checkpoint.previous.pt`."""
@@ -272,6 +283,20 @@ class Run:
     def evaluation(self) -> dict[str, Any] | None:
         """The evaluation's results, or None if the run was not evaluated."""
         file = self.path / "evaluation" / "results.json"
+        return json.loads(file.read_text()) if file.is_file() else None
+
+    def save_over_training(self, points: dict[str, Any]) -> None:
+        """Write `evaluation/over_training.json`."""
+        folder = self.path / "evaluation"
+        folder.mkdir(exist_ok=True)
+        write_atomically(folder / "over_training.json", (json.dumps(points, indent=1) + "\n").encode())
+
+    def over_training(self) -> dict[str, Any] | None:
+        """What was measured on the snapshots (`follow`), or None if nothing was.
+
+        Under "points", in the order of "step", each has its "seconds" of training and its "results".
+        """
+        file = self.path / "evaluation" / "over_training.json"
         return json.loads(file.read_text()) if file.is_file() else None
 
 

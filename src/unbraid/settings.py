@@ -40,6 +40,8 @@ class Training:
         validate_every: steps between validations.
         log_every: steps that one logged training value averages over.
         checkpoint_seconds: seconds between checkpoints.
+        snapshots: steps between copies of the weights that are kept, for figures of quality over training; None keeps
+            the final ones alone.
         device: "auto" takes a GPU where there is one; else a device as PyTorch names it.
         kernels: "plain" computes layer by layer as written down; "reformulated" and "native" are faster and equal to it
             up to rounding; "auto" takes the best of them that the machine and the networks have.
@@ -62,6 +64,7 @@ class Training:
     validate_every: int = 1000
     log_every: int = 50
     checkpoint_seconds: float = 60.0
+    snapshots: int | None = None
     device: str = "auto"
     kernels: Literal["auto", "native", "reformulated", "plain"] = "auto"
     precision: Precision = "float32"
@@ -77,5 +80,6 @@ class Training:
             raise ValueError(f"expected a learning_rate above 0, got {self.learning_rate}; the papers use 1e-4 or 1e-3")
         if self.seed < 0:
             raise ValueError(f"expected a seed of at least 0, got {self.seed}")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"expected patience of at least 1 or None, got {self.patience}")
+        for name in ("patience", "snapshots"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of at least 1 or None, got {getattr(self, name)}")

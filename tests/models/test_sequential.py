@@ -6,6 +6,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from unbraid.likelihoods import Bernoulli, Gaussian
 from unbraid.models import SequentialVAE
+from unbraid.models.contract import Drawn
 from unbraid.nets import ConvDecoder, ConvTrunk, MLPDecoder, MLPTrunk
 from unbraid.objectives import ELBO
 from unbraid.types import Batch, Progress
@@ -15,10 +16,10 @@ NAMES = ["VAE", "ResVAE", "SeqVAE", "SR-VAE"]
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 
 
-def small(latents, sequential, skip, dtype=torch.float32):
+def small(latents, sequential, skip, dtype=torch.float32, **reading):
     torch.manual_seed(0)
     trunk, decoder = ConvTrunk(1, (4, 8), 16), ConvDecoder(latents, 1, (4, 8), 16)
-    return SequentialVAE(trunk, decoder, Bernoulli(), sequential, skip).to(dtype)
+    return SequentialVAE(trunk, decoder, Bernoulli(), sequential, skip, **reading).to(dtype)
 
 
 def images(count, dtype=torch.float32):
@@ -122,6 +123,55 @@ def test_earlier_latents_are_sampled_afresh_at_every_step():
     model.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, 0].detach()))
     model(Batch(images(2)), torch.Generator().manual_seed(0))
     assert not torch.equal(seen[0], seen[1])
+
+
+def test_or_keep_the_noise_that_they_had_at_first():
+    model, seen = small(3, True, True, resampled=False), []
+    model.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    forward = model(Batch(images(2)), torch.Generator().manual_seed(0))
+    for step, z in enumerate(seen, start=1):
+        assert torch.equal(z[:, :step], forward.samples["z"][:, :step])
+
+
+def test_latents_come_in_another_order_at_every_pass_if_shuffled():
+    model, orders = small(4, True, True, shuffled=True), []
+    for seed in range(8):
+        seen = []
+        with model.decoder.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0].detach())):
+            forward = model(Batch(images(3)), torch.Generator().manual_seed(seed))
+        known = torch.stack([(z != 0).all(0) for z in seen])  # [step, latent]
+        assert torch.equal(known.sum(1), torch.arange(1, 5))  # one more a step, and none is forgotten
+        assert (known[1:] >= known[:-1]).all()
+        orders.append(tuple((~known).sum(0).argsort().tolist()))
+        assert torch.equal(forward.samples["z"], seen[-1])
+    assert len(set(orders)) > 3
+
+
+@pytest.mark.parametrize("resampled", [True, False])
+def test_a_shuffled_pass_is_the_same_pass_with_its_latents_renamed(resampled):
+    shuffled = small(4, True, True, torch.float64, resampled=resampled, shuffled=True)
+    x, held = images(3, torch.float64), torch.full((3, 4), torch.nan, dtype=torch.float64)
+    held[:, 2] = 1.5
+    drawn = torch.randn(4, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    noise = torch.randn(4 if resampled else 1, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    found = shuffled(Batch(x), Drawn([drawn, noise]), held)
+    order = drawn.argsort()
+    renamed = small(4, True, True, torch.float64, resampled=resampled)
+    with torch.no_grad():
+        both = torch.cat([order, 4 + order])
+        renamed.head.weight.copy_(shuffled.head.weight[both])
+        renamed.head.bias.copy_(shuffled.head.bias[both])
+        first = next(weight for name, weight in renamed.decoder.named_parameters() if name.endswith("weight"))
+        first.copy_(first[:, order])
+    expected = renamed(Batch(x), Drawn([noise]), held[:, order])
+    torch.testing.assert_close(found.output, expected.output)
+    torch.testing.assert_close(found.posteriors["z"].mean[:, order], expected.posteriors["z"].mean)
+    torch.testing.assert_close(found.samples["z"][:, order], expected.samples["z"])
+
+
+def test_without_noise_a_shuffled_model_takes_its_own_order():
+    plain, shuffled = small(4, True, True), small(4, True, True, shuffled=True)
+    assert torch.equal(plain.posterior(images(3)).mean, shuffled.posterior(images(3)).mean)
 
 
 def test_same_seed_same_numbers():

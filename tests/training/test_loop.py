@@ -151,6 +151,14 @@ def test_a_finished_run_is_complete_and_rebuilds(task: Callable, tmp_path: Path)
     assert torch.equal(again(batch).output, made.model(batch).output)
 
 
+def test_snapshots_are_the_weights_of_a_shorter_run(task: Callable, tmp_path: Path):
+    run = trained(task, tmp_path / "long", altered(snapshots=5))
+    assert run.snapshots() == {step: f"snapshots/step-{step:07d}.safetensors" for step in (5, 10, 12)}
+    shorter = trained(task, tmp_path / "short", altered(steps=5))
+    assert run.weights_checksum("snapshots/step-0000005.safetensors") == shorter.weights_checksum()
+    assert run.weights_checksum("snapshots/step-0000012.safetensors") == run.weights_checksum()
+
+
 def test_an_existing_folder_is_refused_and_nothing_is_lost(vae: Callable, tmp_path: Path):
     run = trained(vae, tmp_path / "run")
     before = {file: file.read_bytes() for file in run.path.iterdir()}

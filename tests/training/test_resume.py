@@ -23,7 +23,14 @@ from unbraid.training import resume, train
 from unbraid.types import Batch
 
 SHORT = Training(
-    steps=24, batch_size=8, learning_rate=1e-2, log_every=4, validate_every=6, checkpoint_seconds=0, device="cpu"
+    steps=24,
+    batch_size=8,
+    learning_rate=1e-2,
+    log_every=4,
+    validate_every=6,
+    checkpoint_seconds=0,
+    snapshots=10,
+    device="cpu",
 )
 
 
@@ -58,6 +65,8 @@ def assert_same(one: Run, two: Run) -> None:
     assert one.status["step"] == two.status["step"]
     assert one.status["message"] == two.status["message"]
     assert sorted(file.name for file in one.path.iterdir()) == sorted(file.name for file in two.path.iterdir())
+    assert one.snapshots() == two.snapshots()
+    assert all(one.weights_checksum(name) == two.weights_checksum(name) for name in one.snapshots().values())
 
 
 def whole(make: Callable, out: Path, training: Training = SHORT) -> Run:
@@ -123,9 +132,11 @@ def test_the_number_of_checkpoints_changes_nothing(cpvae: Callable, tmp_path: Pa
 
 def test_a_finished_run_is_returned_as_it_is(vae: Callable, tmp_path: Path):
     run = whole(vae, tmp_path / "run")
-    before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.path.iterdir()}
+    before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.path.rglob("*.*") if file.is_file()}
     assert resume(run.path).path == run.path
-    assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.path.iterdir()} == before
+    assert {
+        file: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.path.rglob("*.*") if file.is_file()
+    } == before
 
 
 def test_the_checkpoint_before_the_last_is_kept_and_goes_on(task: Callable, tmp_path: Path):

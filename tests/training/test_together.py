@@ -42,7 +42,14 @@ from unbraid.types import Batch
 
 SEEDS = (3, 0, 8)
 SHORT = Training(
-    steps=12, batch_size=8, learning_rate=1e-3, log_every=4, validate_every=6, device="cpu", kernels="plain"
+    steps=12,
+    batch_size=8,
+    learning_rate=1e-3,
+    log_every=4,
+    validate_every=6,
+    snapshots=5,
+    device="cpu",
+    kernels="plain",
 )
 FIRST, LATER, WEIGHTS = 1e-6, 1e-4, 1e-4  # relative: the first loss, later terms, the norm of 50 updates' difference
 
@@ -65,6 +72,10 @@ def assert_alike(one: Run, two: Run, weights: float = WEIGHTS, later: float = LA
     """The same lines, but for rounding and times, and the same files."""
     assert one.status == {**two.status, "seconds": one.status["seconds"]}
     assert sorted(file.name for file in one.path.iterdir()) == sorted(file.name for file in two.path.iterdir())
+    assert list(one.snapshots()) == list(two.snapshots())
+    if one.snapshots() and not one.status["message"]:  # else the weights are the best ones
+        last = one.load_weights(list(one.snapshots().values())[-1])
+        assert all(torch.equal(value, last[name]) for name, value in one.load_weights().items())
     for line, other in zip(one.metrics(), two.metrics(), strict=True):
         assert list(line) == list(other)
         for name in line.keys() - {"seconds"}:

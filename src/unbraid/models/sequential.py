@@ -1,7 +1,7 @@
 """The sequential residual pass, and the three models that are one or two switches away from it."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -27,18 +27,28 @@ class SequentialVAE(Model):
         likelihood: p(x | decoder output).
         sequential: one pass a latent instead of one for all.
         skip: add the last residual to the output.
+        resampled: draw earlier latents anew at every step, as the paper does; else each keeps its first noise.
+        shuffled: learn the latents in another random order at every forward pass that draws noise; without noise they
+            come in their own order.
 
     Raises:
         ValueError: the networks' shapes differ, or the decoder has no latent.
     """
 
     def __init__(
-        self, trunk: Trunk, decoder: Decoder, likelihood: Likelihood, sequential: bool = True, skip: bool = True
+        self,
+        trunk: Trunk,
+        decoder: Decoder,
+        likelihood: Likelihood,
+        sequential: bool = True,
+        skip: bool = True,
+        resampled: bool = True,
+        shuffled: bool = False,
     ):
         super().__init__()
         check_shapes(trunk, decoder)
         self.trunk, self.decoder, self.likelihood = trunk, decoder, likelihood
-        self.sequential, self.skip = sequential, skip
+        self.sequential, self.skip, self.resampled, self.shuffled = sequential, skip, resampled, shuffled
         self.shape, self.latents = trunk.shape, decoder.latents
         self.passes = self.latents if sequential else 1
         self.defines_density = not skip
@@ -60,14 +70,16 @@ class SequentialVAE(Model):
             record: keep every step's decoder output and residual.
         """
         x = residual = output = batch.x
-        noise = draw(generator, (self.passes, len(x), self.latents), x)
+        order = self._order(generator, x)
+        draws = self.passes if self.resampled else 1
+        noise = draw(generator, (draws, len(x), self.latents), x)
         z = x.new_zeros(len(x), 0)
         posterior = Normal(z, z)  # of the latents so far: none
         outputs, residuals = [], []
         for step in range(self.passes):
             new = slice(step, step + 1) if self.sequential else slice(None)
-            posterior = _extend(posterior, self._posterior(residual), new)
-            z = self._sample(posterior, None if noise is None else noise[step], held)
+            posterior = _extend(posterior, self._posterior(residual, order), new)
+            z = self._sample(posterior, None if noise is None else noise[step % draws], held, order)
             output = self.decoder(z)
             if record:
                 outputs.append(output)
@@ -76,6 +88,8 @@ class SequentialVAE(Model):
                 residual = residual - output
         if self.skip:
             output = output + residual
+        if order is not None:
+            posterior = _ordered(posterior, order.argsort())
         steps = Steps(torch.stack(outputs), torch.stack(residuals)) if record else None
         log_likelihood = self.likelihood.log_prob(x, output, batch.library)
         return Forward(output, log_likelihood, {"z": posterior}, {"z": z}, steps=steps)
@@ -107,21 +121,36 @@ class SequentialVAE(Model):
             return self._posterior(x)
         return self(Batch(x)).posteriors["z"]
 
-    def _posterior(self, residual: Float[Tensor, "batch *shape"]) -> Normal:
-        mean, log_variance = self.head(self.trunk(residual)).chunk(2, dim=1)
-        return Normal(mean, log_variance)
+    def _order(self, generator: Noise | None, x: Float[Tensor, "batch *shape"]) -> Int[Tensor, " latent"] | None:
+        """Which latent each step learns; None for their own order."""
+        noise = draw(generator, (self.latents,), x) if self.sequential and self.shuffled else None
+        return None if noise is None else noise.argsort()
+
+    def _posterior(
+        self, residual: Float[Tensor, "batch *shape"], order: Int[Tensor, " latent"] | None = None
+    ) -> Normal:
+        """The posterior of all latents given a residual, those to be learned first in front."""
+        posterior = Normal(*self.head(self.trunk(residual)).chunk(2, dim=1))
+        return posterior if order is None else _ordered(posterior, order)
 
     def _sample(
         self,
         posterior: Normal,
         noise: Float[Tensor, "batch latent"] | None,
         held: Float[Tensor, "batch latent"] | None,
+        order: Int[Tensor, " latent"] | None = None,
     ) -> Float[Tensor, "batch latent"]:
         width = posterior.mean.shape[1]
         z = posterior.sample(None if noise is None else noise[:, :width])
         if held is not None:
+            held = held if order is None else held[:, order]
             z = torch.where(held[:, :width].isnan(), z, held[:, :width])
-        return F.pad(z, (0, self.latents - width))
+        z = F.pad(z, (0, self.latents - width))
+        return z if order is None else z[:, order.argsort()]
+
+
+def _ordered(posterior: Normal, order: Int[Tensor, " latent"]) -> Normal:
+    return Normal(posterior.mean[:, order], posterior.log_variance[:, order])
 
 
 def _extend(known: Normal, encoded: Normal, new: slice) -> Normal:

@@ -19,6 +19,7 @@ from unbraid.settings import Training
 if TYPE_CHECKING:
     from unbraid.training import Plan
 
+Reading = Literal["bernoulli", "gaussian", "pixels"]
 Pass = Literal["vae", "res-vae", "seq-vae", "sr-vae"]
 NOTE_ON_SPRITES = "Data: reconstructed dSprites. The grid is all there is, so validation images are training images."
 SWITCHES = {"vae": (False, False), "res-vae": (False, True), "seq-vae": (True, False), "sr-vae": (True, True)}
@@ -35,6 +36,10 @@ def sprites(
     widths: tuple[int, ...] | None = None,
     features: int = 256,
     centred: bool = True,
+    likelihood: Reading = "bernoulli",
+    variance: float = 0.5,
+    resampled: bool = True,
+    shuffled: bool = False,
     training: Training = Training(),  # noqa: B008 (frozen)
 ) -> "Plan":
     """Train SR-VAE, an ablation or a rival on reconstructed dSprites (2D Shape); defaults are the paper's.
@@ -53,13 +58,18 @@ def sprites(
         features: width of the last encoder layer.
         centred: start the decoder's bias where the untrained pass gives the data's mean brightness; without, training
             at rates above 1e-4 may diverge or stand still.
+        likelihood: bernoulli (logits), gaussian (the sigmoid of the output is the mean), or pixels (a Gaussian whose mean
+            is the output itself: the literal reading of the paper, under which a pass with skip collapses).
+        variance: of the Gaussian; with .5 minus log p is the squared error and a constant.
+        resampled: draw earlier latents anew at every step (the paper); else each keeps its first noise.
+        shuffled: learn the latents in another random order at every update.
         training: how to train.
     """
     arguments = plain(locals(), "out", "training")
     import numpy as np
 
     from unbraid.data import Sprites
-    from unbraid.likelihoods import Bernoulli
+    from unbraid.likelihoods import Bernoulli, Gaussian
     from unbraid.models import SequentialVAE
     from unbraid.nets import ConvDecoder, ConvTrunk
     from unbraid.randomness import seeded
@@ -73,11 +83,12 @@ def sprites(
     minimised = rival_objective(objective, strength, len(data))
     index = np.random.default_rng(0).integers(0, len(data), 2000)
     mean = float(data.batch(index).x.mean())
-    logit = math.log(mean / (1 - mean)) if centred else 0.0
-    offset = SequentialVAE.constant_for(logit, latents, *SWITCHES[model])
+    start = mean if likelihood == "pixels" else math.log(mean / (1 - mean))
+    offset = SequentialVAE.constant_for(start, latents, *SWITCHES[model]) if centred else 0.0
+    read = Bernoulli() if likelihood == "bernoulli" else Gaussian(variance, squash=likelihood == "gaussian")
     with seeded(training.seed):
         networks = ConvTrunk(1, used, features), ConvDecoder(latents, 1, used, features, offset)
-        built = SequentialVAE(*networks, Bernoulli(), *SWITCHES[model])
+        built = SequentialVAE(*networks, read, *SWITCHES[model], resampled, shuffled)
     notes = [NOTE_ON_SPRITES, *short_of_capacity(minimised, training.steps)]
     record = {"recipe": "sprites", "arguments": arguments, "notes": notes}
     return Plan(built, minimised, data, out, training, validation=data, record=record)

@@ -137,8 +137,15 @@ class Loop:
             self.validate()
         if self.stopped and self.window:  # the last, shorter one
             self.log_window()
+        self.snapshot()
         if time.monotonic() - self.saved_at >= self.training.checkpoint_seconds:
             self.save()
+
+    def snapshot(self) -> None:
+        """Keep a copy of the weights if it is time."""
+        every = self.training.snapshots
+        if every is not None and (self.step % every == 0 or self.step == self.training.steps):
+            self.run.save_snapshot(self.step, self.model.state_dict())
 
     def log_window(self) -> dict[str, float]:
         """Log the means since the last time, after making sure that they are finite."""

@@ -98,8 +98,16 @@ class Together:
         if self.alive and self.alive[0].validation is not None and (last or step % self.training.validate_every == 0):
             self.each(Loop.validate)
             self.part_from([member for member in self.alive if member.stopped])
+        self.snapshot()
         if time.monotonic() - self.saved_at >= self.training.checkpoint_seconds:
             self.save()
+
+    def snapshot(self) -> None:
+        """Keep a copy of every member's weights if it is time."""
+        every, step = self.training.snapshots, self.ensemble.step
+        if self.alive and every is not None and (step % every == 0 or step == self.training.steps):
+            self.ensemble.hand_back()
+            self.each(Loop.snapshot)
 
     def log_window(self) -> list[float]:
         """Log each member's means since the last time; those of the loss."""
