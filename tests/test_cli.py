@@ -103,6 +103,11 @@ def test_help_explains_every_option(prog, capsys):
         ("train sprits", ["Did you mean sprites?"]),
         ("train sprites", ["expected OUT after `unbraid train sprites`"]),
         ("train sprites x y", ["there is no y in `unbraid train sprites`"]),
+        ("sweep", ["expected RECIPE after `unbraid sweep`"]),
+        ("sweep sprites", ["expected OUT after `unbraid sweep sprites`"]),
+        ("sweep sprites x --ovr model=vae", ["Did you mean --over?"]),
+        ("sweep sprites x --over", ["expected a value after --over"]),
+        ("sweep sprites x --processes many", ["expected INT for --processes, got 'many'"]),
         ("train sprites x --steps 4", ["there is no --steps", "Did you mean --training.steps?"]),
         ("train sprites x --training.batchsize=4", ["Did you mean --training.batch-size?"]),
         ("train sprites x --latnets 4", ["Did you mean --latents?", "`unbraid train sprites --help`"]),
@@ -164,6 +169,15 @@ def test_refuses_a_wrong_file_of_options(content, expected, tmp_path, capsys):
         ("resume .", "expected a run folder"),
         ("train vectors new --seeds 1 0-2", "expected different seeds, at least one, got [1, 0, 1, 2]"),
         ("evaluate nowhere", "expected a run folder"),
+        ("follow nowhere", "expected a run folder"),
+        ("sweep vectors new --over shared=2,x", "expected a whole number for shared, got 'x'"),
+        ("sweep vectors new --over shared", "expected NAME=VALUE,VALUE for --over"),
+        ("sweep vectors new --over shraed=2", "did you mean shared?"),
+        ("sweep vectors new --over objective=mi --over objective=elbo", "expected every name once in --over"),
+        ("sweep vectors new --over shared=2,0 --count 40", "shared=0 seed 0: "),
+        ("sweep vectors new --metrics miig", "did you mean mig?"),
+        ("sweep vectors new --processes 0", "expected processes of at least 1"),
+        ("sweep vectors new --seeds 1 0-2", "expected different seeds"),
         ("report nowhere", "expected a run folder"),
         ("list nowhere", "expected a folder with runs"),
         ("train vectors file/new --count 40 --training.steps 1 --training.batch_size 8", "file"),
@@ -249,6 +263,19 @@ def test_evaluate_prints_results_and_list_shows_runs(tmp_path, capsys, caplog):
         "broken",
         "of another version",
     ]
+
+
+@pytest.mark.slow
+def test_a_sweep_says_what_failed_and_shows_the_others(tmp_path, capfd):
+    words = ["--over", "training.learning-rate=1e-3,1e30", "--metrics", "active_units", "--processes", "2"]
+    assert main(["sweep", "vectors", str(tmp_path / "out"), *TINY, *words]) == 1
+    printed = capfd.readouterr()
+    *values, path = printed.out.splitlines()
+    assert path == str(tmp_path / "out" / "results.csv")
+    assert all(line.startswith("training.learning_rate=0.001: ") for line in values)
+    assert "expected 2 finished runs, but 1 failed: training.learning_rate=1e+30 seed 0: " in printed.err
+    assert "became NaN or infinite" in printed.err
+    assert Run(tmp_path / "out" / "training.learning_rate=0.001" / "seed-0").evaluation() is not None
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import re
 import sys
 from argparse import SUPPRESS, Action
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial, wraps
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ from unbraid import recipes
 from unbraid.demo import demo
 from unbraid.recipes.images import Level
 from unbraid.report import report
+from unbraid.sweeps import Judging, Swept, parse_over, sweep
 
 if TYPE_CHECKING:
     from unbraid.data import Card
@@ -59,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"unbraid: {error}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
-        print("unbraid: stopped; the same `demo`, or `resume RUN`, goes on from the last checkpoint", file=sys.stderr)  # noqa: T201
+        how = "the same `demo` or `sweep`, or `resume RUN`, goes on from the last checkpoint"
+        print(f"unbraid: stopped; {how}", file=sys.stderr)  # noqa: T201
         return 130
     return 0
 
@@ -73,12 +76,37 @@ def completion(shell: Literal["bash", "zsh", "tcsh"]) -> str:
     return command_line().get_completion_script(f"shtab-{shell}").rstrip()
 
 
-# what commands print on standard output; where things are kept comes last
-
-
 def _train(recipe: "recipes.Recipe[...]", seeds: Sequence[str] | None = None, **options: Any) -> "list[Run]":
     each = None if seeds is None else [seed for word in seeds for seed in _range(word)]
     return recipes.train_seeds(recipe, seeds=each, **options)
+
+
+def _sweep(
+    recipe: "recipes.Recipe[...]",
+    out: Path,
+    seeds: Sequence[str] | None,
+    over: Sequence[str] | None,
+    metrics: str,
+    max_codes: int,
+    processes: int | None,
+    threads: int,
+    **options: Any,
+) -> Swept:
+    given, default = _given(recipe, options), options["training"].seed
+    each = [default] if seeds is None else [seed for word in seeds for seed in _range(word)]
+    judging = None if metrics == "none" else Judging(metrics, max_codes)
+    return sweep(recipe, out, each, parse_over(over or ()), judging, processes, threads, given)
+
+
+def _given(recipe: "recipes.Recipe[...]", options: dict[str, Any]) -> dict[str, Any]:
+    """The options that are not the recipe's defaults; of the training, the settings that are not."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(recipe).parameters.items()}
+    before, now = asdict(defaults["training"]), asdict(options["training"])
+    given = {name: value for name, value in options.items() if value != defaults[name] and name != "training"}
+    return {**given, "training": {name: value for name, value in now.items() if value != before[name]}}
+
+
+# what commands print on standard output; where things are kept comes last
 
 
 def _show_path(run: "Run") -> None:
@@ -96,11 +124,31 @@ def _show_paths(runs: "Sequence[Run]") -> None:
         raise ValueError(f"expected {len(runs)} finished runs, but {len(failed)} failed: {reasons}")
 
 
+def _show_swept(swept: Swept) -> None:
+    for each in swept.measured:
+        print(f"{each.method}: {each.measure} = {each}")  # noqa: T201
+    print(swept.results)  # noqa: T201
+    if swept.failed:
+        sys.stdout.flush()
+        reasons = "; ".join(f"{outcome.job.name}: {outcome.message}" for outcome in swept.failed)
+        raise ValueError(f"expected {len(swept.outcomes)} finished runs, but {len(swept.failed)} failed: {reasons}")
+
+
 def _show_results(run: "Run") -> None:
     from unbraid.metrics import Result
 
     for plain in (run.evaluation() or {})["results"]:
         print(f"{plain.pop('subject')}: {Result.from_dict(plain)}")  # noqa: T201
+    print(run.path)  # noqa: T201
+
+
+def _show_followed(run: "Run") -> None:
+    from unbraid.metrics import Result
+
+    for point in (run.over_training() or {})["points"]:
+        for plain in point["results"]:
+            where = f"step {point['step']} ({point['seconds']:.0f} s): {plain.pop('subject')}"
+            print(f"{where}: {Result.from_dict(plain)}")  # noqa: T201
     print(run.path)  # noqa: T201
 
 
@@ -250,13 +298,16 @@ def command_line() -> Parser:
     main = Parser("unbraid", description=ABOUT)
     main.add_argument("--version", action="version", version=f"unbraid {version('unbraid')}")
     train = Parser("unbraid train", description="Train a model and keep the run in a folder.")
+    many_runs = Parser("unbraid sweep", description="Train and judge every combination of some values, for every seed.")
     data = Parser("unbraid data", description="The data sets: their terms, a look at them, a check of their files.")
     source = {"metavar": "DIR", "dest": "folder", "type": Path, "help": "folder with the official files."}
     commands = [
         _command("unbraid demo", demo),
         train,
+        many_runs,
         _command("unbraid resume", recipes.resume_all, _show_paths),
         _command("unbraid evaluate", recipes.evaluate, _show_results),
+        _command("unbraid follow", recipes.follow, _show_followed),
         _command("unbraid score", recipes.score, _show_scores, {"--json": as_json}),
         _command("unbraid udr", recipes.udr, _show_ranked, {"runs": {**runs, "help": "run folders to rank."}}),
         _command("unbraid report", report, print, {"runs": runs, "--out": page}),
@@ -265,7 +316,15 @@ def command_line() -> Parser:
         _command("unbraid completion", completion),
     ]
     _fill(main, "COMMAND", commands)
-    trains = (recipes.sprites, recipes.grassy, recipes.vectors, recipes.table, recipes.cells, recipes.images)
+    trains = (
+        recipes.sprites,
+        recipes.sequential,
+        recipes.grassy,
+        recipes.vectors,
+        recipes.table,
+        recipes.cells,
+        recipes.images,
+    )
     _fill(
         data,
         "COMMAND",
@@ -277,9 +336,28 @@ def command_line() -> Parser:
     )
     by_hand = {"--config": options, "--seeds": seeds}
     _fill(train, "RECIPE", [_command(f"unbraid train {one.__name__}", one, _show_paths, by_hand) for one in trains])
-    for command, one in zip(train.commands.values(), trains, strict=True):
-        command.function = partial(_train, one)
+    by_hand = {"--config": options, **_sweeping(seeds)}
+    sweeps = [_command(f"unbraid sweep {one.__name__}", one, _show_swept, by_hand) for one in trains]
+    _fill(many_runs, "RECIPE", sweeps)
+    for parser, function in ((train, _train), (many_runs, _sweep)):
+        for command, one in zip(parser.commands.values(), trains, strict=True):
+            command.function = partial(function, one)
     return main
+
+
+def _sweeping(seeds: dict[str, Any]) -> dict[str, dict]:
+    """Options of a sweep beside the recipe's."""
+    over = "values of an option of the recipe, such as strength=1,2,4; once for each option that is varied."
+    metrics = "standard, all, or names with commas between, as `evaluate` takes them; none judges nothing."
+    return {
+        "out": {"type": Path, "help": "folder to make, or to go on with."},
+        "--seeds": {**seeds, "help": "seeds of every combination (0 1 2, or 0-9), each in seed-0 ... of its folder."},
+        "--over": {"action": "append", "metavar": "NAME=VALUE,...", "help": over},
+        "--metrics": {"type": str, "default": "standard", "help": metrics},
+        "--max_codes": {"type": int, "default": 25_000, "help": "largest number of observations to encode."},
+        "--processes": {"type": int, "help": "runs at once; default: as many as the cores allow for."},
+        "--threads": {"type": int, "default": 1, "help": "threads of each process."},
+    }
 
 
 def _fill(parser: Parser, kind: str, commands: Sequence[Parser]) -> None:

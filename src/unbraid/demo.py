@@ -2,12 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from unbraid.recipes import evaluate, grassy, resume, sprites
+from unbraid.recipes import Recipe, evaluate, grassy, sprites
+from unbraid.recipes.existing import ensure
 from unbraid.report import report
 from unbraid.settings import Training
 
@@ -42,7 +41,7 @@ def demo(out: Path = Path("build/demo"), scale: Literal["full", "smoke"] = "full
     digits = {"shared": 8, "private": 8, "count": images, "amplitude": 0.5}
     digits |= {"trunk_widths": (16, 32, 64), "decoder_widths": (32, 16), "training": fast}
     shapes = {"latents": 6, "size": 32, "widths": (16, 32, 64), "features": 128, "training": slow}
-    plans: dict[str, tuple[Callable[..., Run], dict[str, Any]]] = {
+    plans: dict[str, tuple[Recipe[...], dict[str, Any]]] = {
         "sr-vae": (sprites, {"model": "sr-vae", **shapes}),
         "cpvae": (grassy, {"model": "cpvae", "rate": 1.05, **digits}),
         "vae": (grassy, {"model": "vae", **digits}),
@@ -50,7 +49,7 @@ def demo(out: Path = Path("build/demo"), scale: Literal["full", "smoke"] = "full
     runs = []
     for number, (name, (recipe, options)) in enumerate(plans.items(), start=1):
         LOGGER.info("%d of %d: %s", number, len(plans), name)
-        runs.append(_finished(out / name, recipe, options))
+        runs.append(ensure(recipe, out / name, options))
         if runs[-1].evaluation() is None:
             LOGGER.info("%d of %d: judging %s", number, len(plans), name)
             evaluate(out / name, max_codes=codes, seed=seed)
@@ -59,26 +58,6 @@ def demo(out: Path = Path("build/demo"), scale: Literal["full", "smoke"] = "full
         LOGGER.info(line)
     LOGGER.info("Done in %.1f minutes.", (time.monotonic() - began) / 60)
     return page.resolve()
-
-
-def _finished(path: Path, recipe: "Callable[..., Run]", options: dict[str, Any]) -> "Run":
-    """The finished run at `path`: as it is, resumed, or made."""
-    from unbraid.configuration import describe
-    from unbraid.runs import Run
-
-    if not (path / "run.json").is_file():
-        return recipe(path, **options)
-    run = Run(path)
-    wanted = {name: describe(value) for name, value in options.items() if name != "training"}
-    wanted |= asdict(options["training"])
-    found = {**run.record.get("arguments", {}), **run.record["training"]}
-    differing = {name: found.get(name) for name, value in wanted.items() if found.get(name) != value}
-    if differing:
-        expected = {name: wanted[name] for name in differing}
-        raise ValueError(
-            f"expected '{path}' to be a run with {expected}, got {differing}; choose another folder, or delete this one"
-        )
-    return resume(path)
 
 
 def summary(sr_vae: "Run", cpvae: "Run", vae: "Run") -> list[str]:

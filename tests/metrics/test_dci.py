@@ -85,6 +85,39 @@ def test_regressions_are_scikit_learns(kind):
         assert np.array(result.detail["of_factors"])[factor] == pytest.approx(error)
 
 
+@pytest.mark.parametrize("protocol", [DCI_QEDR_LASSO, DCIForest(10, (12, 10, 3), "qedr-rf")], ids=["lasso", "forest"])
+def test_real_factors_are_regressed_as_they_are(protocol):
+    rng = np.random.default_rng(0)
+    factors = rng.uniform(0, (2 * np.pi, np.pi / 2, 1), (1200, 3))
+    perfect, mixed = factors[:, [2, 0, 1]] * [-3, 1, 20] + 1, factors @ np.array([[1, 1, 0], [-1, 1, 0], [0, 1, 1]])
+    good, bad = (dci(codes, factors, 800, protocol) for codes in (perfect, mixed))
+    assert good[NAMES[0]].value > 0.95
+    assert good[NAMES[1]].value > 0.95
+    assert good[NAMES[2]].value < 0.15
+    for name in NAMES:
+        assert good[name].value == pytest.approx(good[name].ceiling, abs=0.02)
+    assert bad[NAMES[0]].value < 0.7
+    noise = dci(rng.normal(size=(1200, 3)), factors, 800, protocol)
+    assert noise[NAMES[2]].value == pytest.approx(noise[NAMES[2]].chance, abs=0.1)
+
+
+def test_a_depth_belongs_to_a_factor_of_its_own():
+    """A factor that does not vary keeps its place in the list of depths."""
+    factors = np.random.default_rng(0).uniform(size=(600, 3)) * [1, 0, 1]
+    found = [dci(3 * factors, factors, protocol=DCIForest(5, (12, 12, depth)), shuffles=0) for depth in (12, 1)]
+    details = [each[NAMES[2]].detail for each in found]
+    assert [detail["factors"] for detail in details] == [[0, 2]] * 2
+    deep, flat = (np.array(detail["of_factors"]) for detail in details)
+    assert deep[0] == flat[0]
+    assert deep[1] < flat[1]
+
+
+@pytest.mark.parametrize("protocol", [DCI_QEDR_LASSO, DCI_QEDR_RF], ids=["lasso", "forest"])
+def test_whole_numbers_score_the_same_whatever_their_type(protocol):
+    codes, factors = made()
+    assert values(codes, factors.astype(float), protocol) == values(codes, factors, protocol)
+
+
 @each
 def test_perfect_codes_reach_the_ceiling(protocol):
     _, factors = made()
@@ -200,6 +233,9 @@ def test_levels_can_be_left_out():
         (lambda: DCIForest(depths=()), "expected at least one tree"),
         (lambda: dci(*made(), protocol=DCIForest(depths=(2, 3))), "expected a depth for each factor"),
         (lambda: dci(*made(), shuffles=-1), "expected shuffles of at least 0"),
+        (lambda: dci(made()[0], made()[1] / 2), "expected factors as integers for the protocol dlib.*QEDR_LASSO"),
+        (lambda: dci(made()[0], made()[1] * np.nan, None, DCI_QEDR_RF), "expected finite factors"),
+        (lambda: dci(made()[0], np.full((600, 2), 0.5), None, DCI_QEDR_RF), "expected at least one factor that varies"),
         (lambda: dci(*made(), test_from=599), "expected at least two rows to fit on"),
     ],
 )

@@ -136,9 +136,10 @@ def test_or_keep_the_noise_that_they_had_at_first():
 def test_latents_come_in_another_order_at_every_pass_if_shuffled():
     model, orders = small(4, True, True, shuffled=True), []
     for seed in range(8):
-        seen = []
-        with model.decoder.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0].detach())):
-            forward = model(Batch(images(3)), torch.Generator().manual_seed(seed))
+        seen: list[torch.Tensor] = []
+        hook = model.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))  # noqa: B023
+        forward = model(Batch(images(3)), torch.Generator().manual_seed(seed))
+        hook.remove()
         known = torch.stack([(z != 0).all(0) for z in seen])  # [step, latent]
         assert torch.equal(known.sum(1), torch.arange(1, 5))  # one more a step, and none is forgotten
         assert (known[1:] >= known[:-1]).all()

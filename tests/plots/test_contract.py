@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from unbraid import plots
+from unbraid.metrics import summarise
 
 SHAPES = {"grey": (1, 8, 8), "colour": (3, 8, 6), "two channels": (2, 8, 8), "vector": (30,), "one value": (1,)}
 FILLS = ("random", "constant", "unbounded", "missing")
@@ -109,7 +110,29 @@ def feature_bars(kind):
     return plots.feature_bars(names, values, values - 1, values + 1, NAMES[:2], np.abs(values), values)
 
 
-DRAWINGS = [feature_bars, curves, kl_bars, code_factors, embedding, single_embedding, comparison]
+def band(kind, seeds):
+    own = fill(kind, seeds, 20)
+    curves = [(np.arange(20) * 500.0 * (1 + 0.1 * seed), own[seed]) for seed in range(seeds)]
+    return plots.Band.of(curves, partial(summarise, resamples=20))
+
+
+def bands(kind):
+    drawn = {
+        "SR-VAE": band(kind, 1),
+        "beta $ VAE": band(kind, 3),
+        **{f"{name} ({k})": band(kind, 2) for k, name in MANY},
+    }
+    return plots.bands({"MIG (dlib), $": drawn, "none": {}}, "seconds", {"MIG (dlib), $": {"SR-VAE": 0.5, "x": 9.0}})
+
+
+def seeds(kind):
+    values = np.nan_to_num(fill(kind, 10, 30))
+    drawn = {f"{name} ({k})": summarise(values[k, : 2 + k], best=1 + k // 2) for k, name in MANY}
+    return plots.seeds({"MIG (dlib), $": {"SR-VAE": summarise([0.3]), **drawn}, "none": {}}, {"none": {"SR-VAE": 0.5}})
+
+
+MANY = list(enumerate(NAMES * 3))
+DRAWINGS = [bands, seeds, feature_bars, curves, kl_bars, code_factors, embedding, single_embedding, comparison]
 SHAPED = [("random", name, populations) for name in SHAPES for populations in ((1, 3) if name == "grey" else (2,))]
 FILLED = [(kind, name, 2) for kind in FILLS[1:] for name in ("grey", "vector")]
 CASES = [
@@ -143,6 +166,7 @@ def test_pyplot_is_never_loaded():
 import io, sys
 import numpy as np
 from unbraid import plots
+from unbraid.metrics import summarise
 plots.reconstructions({"original": np.zeros((2, 1, 4, 4))}).savefig(io.BytesIO(), format="svg")
 assert "matplotlib.pyplot" not in sys.modules
 """

@@ -65,6 +65,12 @@ def test_a_strength_is_the_weight_of_the_objective():
     assert repr(rival_objective("elbo", None, 50)) == repr(ELBO())
 
 
+def test_a_growth_is_that_of_the_capacity_alone():
+    assert describe(rival_objective("capacity", None, 50, 30)) == describe(Capacity(Linear(steps=30)))
+    with pytest.raises(ValueError, match="expected no growth for beta, got 30"):
+        rival_objective("beta", None, 50, 30)
+
+
 @pytest.mark.parametrize("strength", [-1.0, float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("name", get_args(Rival))
 def test_no_objective_takes_a_strength_without_sense(name, strength):

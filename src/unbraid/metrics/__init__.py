@@ -1,5 +1,6 @@
 """Named numbers from arrays and plain callables, so that anyone's representation can be scored."""
 
+from unbraid.metrics.aggregation import Summary, paired_difference, summarise
 from unbraid.metrics.alignment import ALIGNED, ALIGNED_PER_IMAGE, RAW, Alignment, aligned
 from unbraid.metrics.beta_vae import BETA_VAE_DLIB, BETA_VAE_STANDARDISED, BetaVAEProtocol, beta_vae
 from unbraid.metrics.canonical import canonical_correlation
@@ -94,6 +95,7 @@ __all__ = [
     "Result",
     "SAPProtocol",
     "Source",
+    "Summary",
     "UDRProtocol",
     "active_units",
     "aligned",
@@ -119,6 +121,7 @@ __all__ = [
     "mig",
     "modularity",
     "negative_log_likelihood",
+    "paired_difference",
     "permutation_null",
     "pixel_correlation",
     "population_leakage",
@@ -129,5 +132,6 @@ __all__ = [
     "sap",
     "squared_error",
     "ssim",
+    "summarise",
     "udr",
 ]

@@ -31,9 +31,11 @@ class DCIProtocol(Protocol):
     """How factors are read from codes: a frozen dataclass, whose fields are reported.
 
     workers: how many fits may run side by side in threads.
+    continuous: whether factors may be real numbers.
     """
 
     workers: ClassVar[int]
+    continuous: ClassVar[bool]
 
     @property
     def name(self) -> str:
@@ -62,6 +64,7 @@ class DCIBoosting:
     bins: int = 256
     name: str = "custom"
     workers: ClassVar[int] = 2  # more only wait for each other
+    continuous: ClassVar[bool] = False  # a class for every value
 
     def __post_init__(self) -> None:
         if not (self.stages > 0 and 1 <= self.depth <= 7 and self.rate > 0 and self.bins > 1):
@@ -91,6 +94,7 @@ class DCILasso:
     alpha: float = 0.02
     name: str = "custom"
     workers: ClassVar[int] = 1  # scikit-learn's fits set the warnings of the whole process
+    continuous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.alpha > 0:
@@ -118,6 +122,7 @@ class DCIForest:
     depths: tuple[int, ...] = (12,)
     name: str = "custom"
     workers: ClassVar[int] = 1  # scikit-learn's fits set the warnings of the whole process
+    continuous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.trees < 1 or not self.depths or min(self.depths) < 1:
@@ -161,7 +166,7 @@ class _Scores:
 
 def dci(
     codes: Real[np.ndarray, "n latent"],
-    factors: Int[np.ndarray, "n factor"],
+    factors: Real[np.ndarray, "n factor"],
     test_from: int | None = None,
     protocol: DCIProtocol = DCI_DLIB,
     seed: int = 0,
@@ -180,14 +185,16 @@ def dci(
     leaves to chance. `DCI_QEDR_LASSO` (R: absolute coefficients) and `DCI_QEDR_RF` (R: as scikit-learn's forest gives
     it, depth 12 for every factor unless `depths` says otherwise) are the paper's regressions of standardised factors;
     informativeness is the root mean squared error on held-out rows over the factor's deviation there: *0 is best*,
-    and 1 is what the mean alone gets.
+    and 1 is what the mean alone gets. These two take real factors as well, as the paper's are, at their own values: an
+    angle is read as a number, though its two ends are the same direction.
 
     A constant dimension changes neither disentanglement nor informativeness. As in the paper and the reference it does
     count as a dimension in the base of completeness; `detail["completeness_of_active"]` is that without it.
 
     Args:
         codes: `[n, latent]`, finite.
-        factors: `[n, factor]` integers, any values; a factor with one value is left out.
+        factors: `[n, factor]` integers, any values, or real numbers if the protocol regresses; a factor with one value
+            is left out.
         test_from: rows before it are fitted on and those from it on are scored; None holds out a random third.
         protocol: the readers, and the name they are reported under.
         seed: of the held-out rows, the readers and the shuffles.
@@ -200,8 +207,8 @@ def dci(
         informativeness that on the fitted rows.
 
     Raises:
-        ValueError: codes are not a finite matrix, factors not as many rows of integers of which a column varies, fewer
-            than two rows are on a side of `test_from`, or `shuffles` is negative.
+        ValueError: codes are not a finite matrix, factors not as many rows of integers (or real numbers) of which a
+            column varies, fewer than two rows are on a side of `test_from`, or `shuffles` is negative.
 
     >>> import numpy as np
     >>> factors = np.random.default_rng(0).integers(0, (2, 3), size=(300, 2))
@@ -217,7 +224,12 @@ def dci(
     """
     if shuffles < 0:
         raise ValueError(f"expected shuffles of at least 0, got {shuffles}")
-    given, rng = labelled(codes, factors), np.random.default_rng(seed)
+    if not protocol.continuous and np.asarray(factors).dtype.kind == "f":
+        raise ValueError(
+            f"expected factors as integers for the protocol {protocol.name}, which has a class for every value, got "
+            f"{np.asarray(factors).dtype}; number their values, or take DCI_QEDR_LASSO or DCI_QEDR_RF for real factors"
+        )
+    given, rng = labelled(codes, factors, continuous=protocol.continuous), np.random.default_rng(seed)
     train, test = train_and_test(len(given.codes), test_from, seed)
     shuffled = [rng.permutation(given.codes) for _ in range(shuffles)]
     perfect = [given.values] if shuffles else []

@@ -37,19 +37,28 @@ class Labelled:
         return Labelled(codes, self.factors, self.values, self.columns)
 
 
-def labelled(codes: Real[np.ndarray, "n latent"], factors: Int[np.ndarray, "n factor"], least: int = 2) -> Labelled:
+def labelled(
+    codes: Real[np.ndarray, "n latent"],
+    factors: Real[np.ndarray, "n factor"],
+    least: int = 2,
+    continuous: bool = False,
+) -> Labelled:
     """Codes and factors, checked; a factor with one value says nothing about a code and is left out.
 
     Args:
         codes: `[n, latent]`.
         factors: `[n, factor]` integers.
         least: smallest number of rows.
+        continuous: whether factors may be real numbers.
 
     Raises:
-        ValueError: codes are not a finite matrix, or factors not as many rows of integers of which a column varies.
+        ValueError: codes are not a finite matrix, or factors not as many rows of integers (or of finite numbers, if
+            they may be continuous) of which a column varies.
     """
     codes = matrix(codes, "codes", least)
     factors = np.asarray(factors)
+    if continuous and factors.ndim == 2 and factors.dtype.kind == "f":
+        return _of_real(codes, matrix(factors, "factors", least))
     if factors.ndim != 2 or factors.dtype.kind not in "iub":
         raise ValueError(
             f"expected factors as integers [n, factor], got {factors.dtype} of shape {factors.shape}; number their "
@@ -61,7 +70,16 @@ def labelled(codes: Real[np.ndarray, "n latent"], factors: Int[np.ndarray, "n fa
             f"expected factors between -2^53 and 2^53, got {factors.min()} to {factors.max()}; number their values, "
             "for example with np.unique(values, return_inverse=True)[1]"
         )
-    columns = [column for column in range(factors.shape[1]) if np.ptp(factors[:, column].astype(np.int64))]
+    return _numbered(codes, factors.astype(np.int64))
+
+
+def _of_real(codes: Float[np.ndarray, "n latent"], factors: Float[np.ndarray, "n factor"]) -> Labelled:
+    same_length("factors", len(factors), "codes", len(codes))
+    return _numbered(codes, factors)
+
+
+def _numbered(codes: Float[np.ndarray, "n latent"], factors: Real[np.ndarray, "n factor"]) -> Labelled:
+    columns = [column for column in range(factors.shape[1]) if np.ptp(factors[:, column])]
     if not columns:
         raise ValueError(f"expected at least one factor that varies, got {factors.shape[1]} constant ones; drop them")
     renumbered = [np.unique(factors[:, column], return_inverse=True)[1] for column in columns]

@@ -1,5 +1,6 @@
 """Arrays to figures: matplotlib's object interface, no state, no files, no models."""
 
+from unbraid.plots.bands import Band, bands
 from unbraid.plots.comparison import Score, comparison
 from unbraid.plots.contact import contact_sheet
 from unbraid.plots.curves import Curve, curves
@@ -7,10 +8,13 @@ from unbraid.plots.embedding import embedding
 from unbraid.plots.features import feature_bars
 from unbraid.plots.images import reconstructions, samples, transfer
 from unbraid.plots.latents import code_factors, kl_bars, steps, traversals
+from unbraid.plots.seeds import seeds
 
 __all__ = [
+    "Band",
     "Curve",
     "Score",
+    "bands",
     "code_factors",
     "comparison",
     "contact_sheet",
@@ -20,6 +24,7 @@ __all__ = [
     "kl_bars",
     "reconstructions",
     "samples",
+    "seeds",
     "steps",
     "transfer",
     "traversals",

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from unbraid.plots.style import COLOURS, GREY, WIDTH, legend, panels, styled, wrap
+from unbraid.plots.style import COLOURS, GREY, legend, name_panel, panels, styled, wrap
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,9 @@ def comparison(scores: Sequence[Score]) -> Figure:
     figure, axes = panels(text, [0.62 + 0.2 * len(runs) for runs in lines], header=0.32)
     for panel, metric, group, runs in zip(axes, metrics, grouped, lines, strict=True):
         _draw(panel, group, runs)
-        _name(panel, metric)
+        name_panel(panel, metric)
     legend(figure, _handles(scores), text)
     return figure
-
-
-def _name(panel: Axes, metric: str) -> None:
-    """The metric above the panel, from the figure's left edge on: beside long line names it would be cut off."""
-    panel.set_title(" ", size=9.0)  # whose room it takes
-    name = panel.annotate(
-        wrap(metric, WIDTH - 0.08, lines=1),
-        (0.08 / WIDTH, 1),
-        xycoords=("figure fraction", "axes fraction"),
-        xytext=(0, 6),
-        textcoords="offset points",
-        fontsize=9.0,
-        annotation_clip=False,
-    )
-    name.set_in_layout(False)
 
 
 def _draw(panel: Axes, scores: Sequence[Score], runs: Sequence[str]) -> None:

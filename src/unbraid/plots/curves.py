@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from unbraid.plots.style import COLOURS, legend, panels, styled, wrap
+from unbraid.plots.style import legend, line_look, panels, short, styled, wrap
 
 LARGEST_POINTS = 300
 # a term that falls this far is unreadable on a linear axis
@@ -46,7 +46,9 @@ def curves(terms: Mapping[str, Mapping[str, Curve]]) -> Figure:
         panel.set_visible(False)
     for panel in axes[: len(terms)][-columns:]:
         panel.set_xlabel("step")
-    legend(figure, [Line2D([], [], label=wrap(name, 1.5, lines=1), **_look(lines.index(name))) for name in lines], text)
+    legend(
+        figure, [Line2D([], [], label=wrap(name, 1.5, lines=1), **line_look(lines.index(name))) for name in lines], text
+    )
     return figure
 
 
@@ -61,14 +63,9 @@ def _line_names(terms: Mapping[str, Mapping[str, Curve]]) -> list[str]:
     return list(dict.fromkeys(name for drawn in terms.values() for name in drawn))
 
 
-def _look(index: int) -> dict:
-    styles = ("-", "--", "-.", ":")
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": styles[index % len(styles)], "linewidth": 1.4}
-
-
 def _draw(panel: Axes, name: str, curve: Curve, index: int) -> None:
     few = len(curve.step) <= 12
-    panel.plot(curve.step, curve.value, label=name, marker="o" if few else "", markersize=3, **_look(index))
+    panel.plot(curve.step, curve.value, label=name, marker="o" if few else "", markersize=3, **line_look(index))
 
 
 def _label(panel: Axes, term: str, drawn: Mapping[str, Curve]) -> None:
@@ -81,17 +78,10 @@ def _label(panel: Axes, term: str, drawn: Mapping[str, Curve]) -> None:
         panel.yaxis.set_minor_formatter(NullFormatter())
     else:
         panel.yaxis.set_major_locator(MaxNLocator(4))
-    panel.yaxis.set_major_formatter(FuncFormatter(_short))
+    panel.yaxis.set_major_formatter(FuncFormatter(short))
     panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    panel.xaxis.set_major_formatter(FuncFormatter(_short))
+    panel.xaxis.set_major_formatter(FuncFormatter(short))
     panel.grid(axis="y", color="#E5E5E5", linewidth=0.7)
-
-
-def _short(value: float, _position: int | None = None) -> str:
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.4g}{letter}".replace("-", "−")
-    return f"{value:.4g}".replace("-", "−")
 
 
 def _thin(curve: Curve) -> Curve:

@@ -1,10 +1,11 @@
 """One look for every figure: sizes that stay legible on a phone, colours that survive colour blindness."""
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import ParamSpec
 
+import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,6 +21,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
 GREY = "#767676"
 PALE = "#C8C8C8"
+# what a paper says, beside what was measured; its edge has the colour of what it belongs to
+PUBLISHED = {"marker": "D", "markersize": 6, "mfc": "none", "mew": 1.4, "linestyle": ""}
 
 LOOK = {
     "font.size": 10,
@@ -95,9 +98,46 @@ def panels(text: str, heights: list[float], columns: int = 1, header: float = 0.
     return figure, list(axes.ravel())
 
 
-def legend(figure: Figure, handles: list, text: str) -> None:
-    """A one-line legend right below the title `text`."""
+def name_panel(panel: Axes, name: str) -> None:
+    """The name above the panel, from the figure's left edge on: beside long line names it would be cut off."""
+    panel.set_title(" ", size=9.0)  # whose room it takes
+    shown = panel.annotate(
+        wrap(name, WIDTH - 0.08, lines=1),
+        (0.08 / WIDTH, 1),
+        xycoords=("figure fraction", "axes fraction"),
+        xytext=(0, 6),
+        textcoords="offset points",
+        fontsize=9.0,
+        annotation_clip=False,
+    )
+    shown.set_in_layout(False)
+
+
+def line_look(index: int) -> dict:
+    """How the line of that index looks: colour and dashes differ together."""
+    styles = ("-", "--", "-.", ":")
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": styles[index % len(styles)], "linewidth": 1.4}
+
+
+def short(value: float, _position: int | None = None) -> str:
+    """A tick's label in few characters: 300k for 300,000."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{letter}".replace("-", "−")
+    return f"{value:.4g}".replace("-", "−")
+
+
+def legend(figure: Figure, handles: list, text: str, columns: int = 4) -> None:
+    """A legend right below the title `text`, in one line for up to `columns` handles."""
     width, height = figure.get_size_inches()
     anchor = (0.02 / width, 1 - (title_height(text, float(width)) - 0.02) / height)
-    box = figure.legend(handles=handles, loc="upper left", bbox_to_anchor=anchor, ncols=4, columnspacing=1.2)
+    box = figure.legend(handles=handles, loc="upper left", bbox_to_anchor=anchor, ncols=columns, columnspacing=1.2)
     box.set_in_layout(False)
+
+
+def legend_columns(names: Sequence[str]) -> tuple[int, float]:
+    """Into how many columns these names fit, at most four, and the inches of `header` that `panels` must keep free."""
+    widths = np.array([0.5 + text_width(name) for name in names])  # with a line and the gaps beside it
+    fit = [k for k in (4, 3, 2) if sum(part.max(initial=0) for part in np.array_split(widths, k)) <= WIDTH - 0.1]
+    columns = next(iter(fit), 1)
+    return columns, 0.11 + 0.21 * -(-len(names) // columns)

@@ -4,12 +4,14 @@ from unbraid.recipes.cells import cells
 from unbraid.recipes.datasets import Finding, check_data, list_data, show_data
 from unbraid.recipes.evaluation import evaluate
 from unbraid.recipes.folders import resume
+from unbraid.recipes.following import follow
 from unbraid.recipes.images import images
 from unbraid.recipes.overview import Row, overview
 from unbraid.recipes.recipe import Recipe
 from unbraid.recipes.scoring import Scores, score
 from unbraid.recipes.seeds import resume_all, train_seeds
 from unbraid.recipes.selection import Ranked, udr
+from unbraid.recipes.sequential import sequential
 from unbraid.recipes.tables import table
 from unbraid.recipes.training import grassy, sprites, vectors
 
@@ -22,6 +24,7 @@ __all__ = [
     "cells",
     "check_data",
     "evaluate",
+    "follow",
     "grassy",
     "images",
     "list_data",
@@ -29,6 +32,7 @@ __all__ = [
     "resume",
     "resume_all",
     "score",
+    "sequential",
     "show_data",
     "sprites",
     "table",

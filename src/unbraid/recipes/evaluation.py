@@ -44,7 +44,7 @@ def evaluate(
     import torch
 
     from unbraid.configuration import describe
-    from unbraid.data import FactorGrid
+    from unbraid.data import FactorData
     from unbraid.recipes.judging import Subject, general, pictures
     from unbraid.recipes.judging_evidence import judge_evidence
     from unbraid.recipes.judging_factors import judge_factors
@@ -59,7 +59,7 @@ def evaluate(
     populations = len(judged.populations) > 1
     with torch.no_grad():
         arrays = general(subject) | pictures(subject)
-        if isinstance(judged, FactorGrid):
+        if isinstance(judged, FactorData):
             arrays |= judge_factors(subject)
         if populations:
             arrays |= judge_populations(subject)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from unbraid.models import Model, SequentialVAE
 from unbraid.nets import compute_as
 from unbraid.progress import ProgressBar
 from unbraid.randomness import Purpose, derived_seed
+from unbraid.recipes.measures import QUICK
 from unbraid.recipes.remembered import Memory, fingerprint, keep_codes, recall_codes, settings
 from unbraid.runs import Run
 from unbraid.settings import WAYS, Computation
@@ -24,6 +26,7 @@ from unbraid.types import Batch, Forward
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 CHUNK, HELD_OUT, SHOWN = 64, 2000, 12  # 64 images fit the caches; with 256 each costs nearly twice as much
+WEIGHTS = "weights.safetensors"  # those that training ended with
 OBSERVED = "observed coordinates only"
 TRAVERSED = np.linspace(-2.5, 2.5, 9).astype(np.float32)
 
@@ -37,7 +40,9 @@ class Subject:
 
     run, data, max_codes, seed: what is judged on what.
     wanted: whether a metric of this name is to be measured; what was measured before is reported in any case.
-    tasks: what is to be measured, by what it is measured of, and the metric.
+    weights: which of the run's weights, by name.
+    held_out: largest number of observations for what is no metric of factors.
+    tasks, quick: what is to be measured, by what it is measured of, and the metric; and which of them are quick.
     results, left_out: what was measured, and what metrics refused, with the reason.
     """
 
@@ -46,10 +51,13 @@ class Subject:
     max_codes: int
     seed: int
     wanted: Callable[[str], bool] = field(default_factory=lambda: lambda name: True)
+    weights: str = WEIGHTS
+    held_out: int = HELD_OUT
     model: Model = field(init=False)
     index: Int[np.ndarray, " n"] = field(init=False)
     memory: Memory = field(init=False)
     tasks: list[tuple[str, Metric]] = field(default_factory=list)
+    quick: list[Metric] = field(default_factory=list)
     results: list[tuple[str, Result]] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
@@ -63,7 +71,7 @@ class Subject:
                 "name all of them (Arrays(..., populations=...)), or leave out the others"
             )
         try:
-            self.model.load_state_dict(self.run.load_weights())
+            self.model.load_state_dict(self.run.load_weights(self.weights))
         except RuntimeError as error:
             raise ValueError(
                 f"expected weights of the run's own model in '{self.run.path}', got others ({error}); "
@@ -71,20 +79,26 @@ class Subject:
             ) from error
         compute_as(self.model.eval(), Computation(WAYS[0]))
         rng = np.random.default_rng([self.seed, Purpose.EVALUATION])
-        self.index = np.sort(rng.permutation(len(self.data))[: min(HELD_OUT, self.max_codes)])
+        self.index = np.sort(rng.permutation(len(self.data))[: min(self.held_out, self.max_codes)])
         self.state = {
-            "weights": self.run.weights_checksum(),
+            "weights": self.run.weights_checksum(self.weights),
             "model": self.run.record["model"],
             "data": [describe(self.data), self.data.facts()],  # a file may hold others than when the run was made
             "labels": None if self.data.labels is None else fingerprint(self.data.labels.tolist()),
             "max_codes": self.max_codes,
+            "held_out": self.held_out,
             "seed": self.seed,
         }
         self.memory = Memory(self.run.path / "evaluation" / "measured.jsonl", self.state)
 
-    def judge(self, what: str, metric: Metric) -> None:
-        """Ask for a measurement: a metric with its arguments, in which everything but arrays tells it from others."""
+    def judge(self, what: str, metric: Metric, quick: bool = False) -> None:
+        """Ask for a measurement: a metric with its arguments, in which everything but arrays tells it from others.
+
+        quick: it takes no long time, though others of its name do.
+        """
         self.tasks.append((what, metric))
+        if quick:
+            self.quick.append(metric)
 
     def measure(self) -> None:
         """Measure what was asked for and is wanted, or take it from before.
@@ -93,7 +107,7 @@ class Subject:
         """
         keys = [f"{what}: {settings(metric)}" for what, metric in self.tasks]
         asked = [(key, *task) for key, task in zip(keys, self.tasks, strict=True)]
-        due = [task for task in asked if self.wanted(task[2].func.__name__) and self.memory.recall(task[0]) is None]
+        due = [task for task in asked if self._wants(task[2]) and self.memory.recall(task[0]) is None]
         with ProgressBar(f"{self.run.path.name}: metrics", len(due), "metrics") as display:
             for done, (key, what, metric) in enumerate(due):
                 display.show(done, f"{metric.func.__name__}, {what}")
@@ -107,6 +121,10 @@ class Subject:
             elif outcome is not None:
                 self.results += [(what, each) for each in outcome]
         self.tasks.clear()
+        self.quick.clear()
+
+    def _wants(self, metric: Metric) -> bool:
+        return self.wanted(metric.func.__name__) or (metric in self.quick and self.wanted(QUICK))
 
     def generator(self) -> torch.Generator:
         """Noise that depends on the seed alone."""
@@ -128,7 +146,8 @@ class Subject:
 
     def kept_codes(self, index: Int[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "n *code"]]:
         """The same, kept in the run for the next evaluation; for many observations."""
-        file = self.run.path / "evaluation" / "codes.npz"
+        name = "codes.npz" if self.weights == WEIGHTS else f"codes-{Path(self.weights).stem}.npz"
+        file = self.run.path / "evaluation" / name
         key = fingerprint({**self.state, "index": index.tolist()})
         codes = recall_codes(file, key)
         if codes is None:
@@ -147,23 +166,25 @@ def _outcome(metric: Metric) -> list[Result] | str:
 
 def general(subject: Subject) -> Arrays:
     """Reconstruction of the observations, divergence of the posterior and latents in use."""
-    model, generator = subject.model, subject.generator()
-    batches = subject.batches(subject.index)
-    sampled, clean = [model(batch, generator) for batch in batches], [model(batch) for batch in batches]
+    reconstructions(subject)
+    return likelihoods(subject)
+
+
+def reconstructions(subject: Subject) -> None:
+    """Squared error of a pass without noise, with and without the skip where there is one, and latents in use."""
+    model, batches = subject.model, subject.batches(subject.index)
+    clean = [model(batch) for batch in batches]
+    pairs = list(zip(clean, batches, strict=True))
     x = torch.cat([batch.x for batch in batches]).numpy()
-    pairs = zip(clean, batches, strict=True)
     shown = torch.cat([model.likelihood.mean(forward.output, batch.library) for forward, batch in pairs]).numpy()
-    what = "reconstruction" if model.defines_density else "output with the skip"
-    subject.judge(what, partial(squared_error, x, shown))
-    arrays = _likelihoods(subject, sampled, what)
-    for name in sampled[0].posteriors:
+    subject.judge(_what(model), partial(squared_error, x, shown))
+    for name in clean[0].posteriors:
         # without noise: in a sequential pass the noise of earlier latents moves the means of later ones
         means = torch.cat([forward.posteriors[name].mean for forward in clean]).numpy()
         subject.judge(f"{name} block", partial(active_units, means))
     if isinstance(model, SequentialVAE) and model.skip:
-        alone = np.concatenate([_decoder_only(model, batch) for batch in batches])
+        alone = np.concatenate([_decoded(model, forward.posteriors["z"].mean, batch) for forward, batch in pairs])
         subject.judge("decoder alone, without the skip", partial(squared_error, x, alone))
-    return arrays
 
 
 def squared_error(x: Float[np.ndarray, "n *shape"], shown: Float[np.ndarray, "n *shape"]) -> Result:
@@ -177,12 +198,13 @@ def squared_error(x: Float[np.ndarray, "n *shape"], shown: Float[np.ndarray, "n 
     return replace(result, parameters={**result.parameters, "coordinates": OBSERVED})
 
 
-def _likelihoods(subject: Subject, sampled: list[Forward], what: str) -> Arrays:
+def likelihoods(subject: Subject) -> Arrays:
     """Log-likelihood, KL of every block, and their sum where it is a bound; one posterior sample an observation."""
-    model, population = subject.model, subject.data.population
+    model, population, generator = subject.model, subject.data.population, subject.generator()
+    sampled: list[Forward] = [model(batch, generator) for batch in subject.batches(subject.index)]
     likelihood = _name(model.likelihood)
     fit = torch.cat([forward.log_likelihood for forward in sampled]).numpy()
-    subject.judge(what, partial(negative_log_likelihood, fit, likelihood))
+    subject.judge(_what(model), partial(negative_log_likelihood, fit, likelihood))
     arrays: Arrays = {}
     total = np.zeros_like(fit)
     for name in sampled[0].posteriors:
@@ -202,6 +224,10 @@ def negative_elbo(bound: Float[np.ndarray, " n"], likelihood: str) -> Result:
     """Minus the evidence lower bound, from one posterior sample an observation."""
     result = negative_log_likelihood(bound, likelihood)
     return replace(result, metric="negative_elbo", protocol="one posterior sample")
+
+
+def _what(model: Model) -> str:
+    return "reconstruction" if model.defines_density else "output with the skip"
 
 
 def _name(likelihood: Likelihood) -> str:
@@ -237,7 +263,13 @@ def shown(subject: Subject) -> Int[np.ndarray, " n"]:
 
 
 def _decoder_only(model: SequentialVAE, batch: Batch) -> Float[np.ndarray, "batch *shape"]:
-    return model.likelihood.mean(model.decoder(model.posterior(batch.x).mean), batch.library).numpy()
+    return _decoded(model, model.posterior(batch.x).mean, batch)
+
+
+def _decoded(
+    model: SequentialVAE, z: Float[torch.Tensor, "batch latent"], batch: Batch
+) -> Float[np.ndarray, "batch *shape"]:
+    return model.likelihood.mean(model.decoder(z), batch.library).numpy()
 
 
 def _traversal(model: SequentialVAE, batch: Batch) -> Arrays:

@@ -11,7 +11,7 @@ LOGGER = logging.getLogger("unbraid")
 Rival = Literal["elbo", "beta", "capacity", "beta-tc", "dip-i", "dip-ii", "factor", "info", "importance"]
 
 
-def rival_objective(name: Rival, strength: float | None, observations: int) -> "Objective":
+def rival_objective(name: Rival, strength: float | None, observations: int, growth: int | None = None) -> "Objective":
     """An objective under the given weight, or its own default one.
 
     Args:
@@ -19,9 +19,10 @@ def rival_objective(name: Rival, strength: float | None, observations: int) -> "
         strength: beta (beta, beta-tc), gamma (capacity, factor), lambda_od with lambda_d in the paper's ratio (dip-i,
             dip-ii), lambda (info), number of samples (importance); None for the objective's default.
         observations: size of the training data.
+        growth: steps in which the capacity (of capacity) grows to 25 nats; None for the paper's 100,000.
 
     Raises:
-        ValueError: the strength is nothing that the objective can take.
+        ValueError: the strength is nothing that the objective can take, or a growth is given that it has not.
     """
     from unbraid.objectives.capacity import Capacity
     from unbraid.objectives.dip import DIP1, DIP2
@@ -29,16 +30,19 @@ def rival_objective(name: Rival, strength: float | None, observations: int) -> "
     from unbraid.objectives.factor import FactorVAE
     from unbraid.objectives.importance import ImportanceWeighted
     from unbraid.objectives.info import InfoVAE
+    from unbraid.objectives.schedules import Linear
     from unbraid.objectives.total_correlation import BetaTC
 
     if strength is not None and not math.isfinite(strength):
         raise ValueError(f"expected a finite strength, got {strength}")
+    if growth is not None and name != "capacity":
+        raise ValueError(f"expected no growth for {name}, got {growth}; only the capacity grows")
     given: list[Any] = [] if strength is None else [strength]
     match name:
         case "beta":
             return BetaELBO(*given)
         case "capacity":
-            return Capacity(None, *given)
+            return Capacity(None if growth is None else Linear(steps=growth), *given)
         case "beta-tc":
             return BetaTC(observations, 1.0, *given)
         case "dip-i":
@@ -72,7 +76,7 @@ def short_of_capacity(objective: "Objective", steps: int) -> list[str]:
         f"The capacity grows to {end:g} nats in {objective.capacity.steps:,} steps; these {steps:,} steps end at "
         f"{reached:.3g}."
     )
-    LOGGER.warning("%s Train longer, or in Python give Capacity(Linear(0, %g, fewer steps)).", note, end)
+    LOGGER.warning("%s Train longer, or let it grow faster (growth=%d).", note, steps)
     return [note]
 
 

@@ -17,6 +17,7 @@ from unbraid.metrics import (
     MIG_LAFORGE,
     SAP_DLIB,
     SAP_DLIB_CONTINUOUS,
+    DCIForest,
     Result,
     Source,
     beta_vae,
@@ -71,6 +72,17 @@ def table_suite(codes: Codes, factors: Factors, test_from: int | None, seed: int
         partial(info_mec, *fitted, seed=seed),
         *(partial(dci, codes, factors, test_from, one, seed=seed) for one in (DCI_QEDR_LASSO, DCI_QEDR_RF, DCI_DLIB)),
         partial(dci_es, codes, factors, test_from, seed=seed),
+    ]
+
+
+def real_suite(
+    codes: Codes, factors: Float[np.ndarray, "n factor"], test_from: int, forest: DCIForest, seed: int
+) -> list[Metric]:
+    """Metrics of a table of codes and factors that are real numbers."""
+    regressions = (DCI_QEDR_LASSO, forest)
+    return [
+        partial(gaussian_total_correlation, codes[:test_from], seed=seed),
+        *(partial(dci, codes, factors, test_from, one, seed=seed) for one in regressions),
     ]
 
 

@@ -1,6 +1,5 @@
 """Recipes that train: plain typed arguments in, a run folder out."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,15 +13,13 @@ from unbraid.recipes.networks import (
 )
 from unbraid.recipes.objectives import Rival, rival_objective, short_of_capacity
 from unbraid.recipes.recipe import recipe
+from unbraid.recipes.sequential import Pass, Reading, sequential_model
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
     from unbraid.training import Plan
 
-Reading = Literal["bernoulli", "gaussian", "pixels"]
-Pass = Literal["vae", "res-vae", "seq-vae", "sr-vae"]
 NOTE_ON_SPRITES = "Data: reconstructed dSprites. The grid is all there is, so validation images are training images."
-SWITCHES = {"vae": (False, False), "res-vae": (False, True), "seq-vae": (True, False), "sr-vae": (True, True)}
 
 
 @recipe
@@ -31,6 +28,7 @@ def sprites(
     model: Pass = "sr-vae",
     objective: Rival = "elbo",
     strength: float | None = None,
+    growth: int | None = None,
     latents: int = 10,
     size: Literal[64, 32, 16] = 64,
     widths: tuple[int, ...] | None = None,
@@ -51,44 +49,40 @@ def sprites(
             beta-tc is beta-TCVAE, dip-i and dip-ii are DIP-VAE, factor is FactorVAE, info InfoVAE, importance IWAE.
         strength: the objective's weight: beta (beta: 4, beta-tc: 6), gamma (capacity: 1000, factor: 35), lambda_od
             (dip-i and dip-ii: 10; lambda_d is 10 times and once that), lambda (info: 100), or the number of samples
-            (importance: 5); default as in brackets; elbo has none. The capacity grows to 25 nats in 100,000 steps.
+            (importance: 5); default as in brackets; elbo has none.
+        growth: steps in which the capacity (capacity) grows to 25 nats; default: 100,000, as in its paper.
         latents: number of latents, and of passes if sequential.
         size: image side in pixels.
         widths: channels of the stride-2 layers; default 32, 32, 64, 64 at 64 pixels, the first left out for a halving.
         features: width of the last encoder layer.
         centred: start the decoder's bias where the untrained pass gives the data's mean brightness; without, training
             at rates above 1e-4 may diverge or stand still.
-        likelihood: bernoulli (logits), gaussian (the sigmoid of the output is the mean), or pixels (a Gaussian whose mean
-            is the output itself: the literal reading of the paper, under which a pass with skip collapses).
+        likelihood: bernoulli (logits), gaussian (the sigmoid of the output is the mean), or pixels (a Gaussian whose
+            mean is the output itself: the literal reading of the paper, under which a pass with skip collapses).
         variance: of the Gaussian; with .5 minus log p is the squared error and a constant.
         resampled: draw earlier latents anew at every step (the paper); else each keeps its first noise.
         shuffled: learn the latents in another random order at every update.
         training: how to train.
     """
     arguments = plain(locals(), "out", "training")
-    import numpy as np
-
     from unbraid.data import Sprites
-    from unbraid.likelihoods import Bernoulli, Gaussian
-    from unbraid.models import SequentialVAE
-    from unbraid.nets import ConvDecoder, ConvTrunk
-    from unbraid.randomness import seeded
     from unbraid.training import Plan
 
-    layers = {64: 4, 32: 3, 16: 2}[size]
-    used = (32, 32, 64, 64)[-layers:] if widths is None else widths
-    if len(used) != layers:
-        raise ValueError(f"expected {layers} widths for images of {size} pixels, got {used}")
     data = Sprites(size)
-    minimised = rival_objective(objective, strength, len(data))
-    index = np.random.default_rng(0).integers(0, len(data), 2000)
-    mean = float(data.batch(index).x.mean())
-    start = mean if likelihood == "pixels" else math.log(mean / (1 - mean))
-    offset = SequentialVAE.constant_for(start, latents, *SWITCHES[model]) if centred else 0.0
-    read = Bernoulli() if likelihood == "bernoulli" else Gaussian(variance, squash=likelihood == "gaussian")
-    with seeded(training.seed):
-        networks = ConvTrunk(1, used, features), ConvDecoder(latents, 1, used, features, offset)
-        built = SequentialVAE(*networks, read, *SWITCHES[model], resampled, shuffled)
+    built = sequential_model(
+        data,
+        model,
+        latents,
+        widths,
+        features,
+        centred=centred,
+        likelihood=likelihood,
+        variance=variance,
+        resampled=resampled,
+        shuffled=shuffled,
+        seed=training.seed,
+    )
+    minimised = rival_objective(objective, strength, len(data), growth)
     notes = [NOTE_ON_SPRITES, *short_of_capacity(minimised, training.steps)]
     record = {"recipe": "sprites", "arguments": arguments, "notes": notes}
     return Plan(built, minimised, data, out, training, validation=data, record=record)

@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def report(runs: Sequence[Path | str], out: Path | str) -> Path:
@@ -28,21 +32,26 @@ def report(runs: Sequence[Path | str], out: Path | str) -> Path:
     return out
 
 
-def _render(runs: list) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from unbraid.report.pictures import compare, sections
-    from unbraid.report.tables import facts, measures, overview
+def template(name: str, package: str = "unbraid.report") -> "Template":
+    """A page's template; those of other packages share the style and the parts of the report."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("unbraid.report", "."),
+        loader=ChoiceLoader([PackageLoader(one, ".") for one in dict.fromkeys((package, "unbraid.report"))]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template(name)
+
+
+def _render(runs: list) -> str:
+    from unbraid.report.pictures import compare, sections
+    from unbraid.report.tables import facts, measures, overview
+
     rows = measures(runs)
-    return environment.get_template("page.html.jinja").render(
+    return template("page.html.jinja").render(
         runs=runs,
         overview=[overview(run) for run in runs],
         sections=sections(runs),

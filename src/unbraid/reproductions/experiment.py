@@ -1,0 +1,127 @@
+"""What a reproduction consists of: methods on a task at one of three scales, what is measured, what a paper claims."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from unbraid.sweeps import Judging
+
+Scale = Literal["smoke", "laptop", "paper"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """A task at one scale.
+
+    options: of the recipe, for every method.
+    training: settings of the training, for every method.
+    judging: of every run.
+    seeds: how many, from 0 on, where an experiment does not say otherwise.
+    differs: how it differs from the paper, in words; empty at the paper's scale.
+    """
+
+    options: Mapping[str, Any]
+    training: Mapping[str, Any]
+    judging: Judging
+    seeds: int
+    differs: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data, and how they are learned at each scale.
+
+    name: for people; folders are named after it.
+    recipe: name of the recipe that trains.
+    sizes: by scale.
+    """
+
+    name: str
+    recipe: str
+    sizes: Mapping[Scale, Size]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is compared.
+
+    name: for people; folders are named after it.
+    options: of the recipe, beyond the task's.
+    longer: multiple of the task's steps, by scale; 1 where nothing is said.
+    growing: share of the steps in which a capacity grows to its end; None where there is none.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    longer: Mapping[Scale, float] = field(default_factory=dict)
+    growing: float | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that methods are compared by: rows of the sweep's table.
+
+    name: for people.
+    metric, protocol: of the rows; protocol None where there is only one. The metric "seconds" is the training's time.
+    subjects: of the rows, any of them, since models name their output differently.
+    larger_is_better: which way it goes.
+    published: the paper's value by method, where it prints one.
+    """
+
+    name: str
+    metric: str
+    protocol: str | None
+    subjects: tuple[str, ...]
+    larger_is_better: bool
+    published: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of the paper as a comparison: `better` is better than `worse` by a measure.
+
+    similar: the claim is that they do alike instead.
+    """
+
+    says: str
+    better: str
+    worse: str
+    measure: Measure
+    similar: bool = False
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One reproduction.
+
+    name: such as "srvae.fig2ab", as the command takes it.
+    title: of its page; figure: of the paper, None where it goes beyond.
+    task, methods, measures: what is trained and measured; the first measure is the main one.
+    claims: of the paper.
+    curves: measures that are followed over training.
+    share: of all seeds that figures keep, the best or (negative) the worst; the paper's best 10 of 30 is 1/3.
+    against_time: draw the curves over seconds of training too.
+    pictures: headings of the report's figures to show of seed 0 of every method.
+    seeds: how many at a scale, instead of the task's.
+    reading: how to read it, and what is not as in the paper.
+    """
+
+    name: str
+    title: str
+    figure: str | None
+    task: Task
+    methods: tuple[Method, ...]
+    measures: tuple[Measure, ...]
+    claims: tuple[Claim, ...] = ()
+    curves: tuple[Measure, ...] = ()
+    share: float | None = None
+    against_time: bool = False
+    pictures: tuple[str, ...] = ()
+    seeds: Mapping[Scale, int] = field(default_factory=dict)
+    reading: str = ""
+
+
+def slug(name: str) -> str:
+    """A name as a folder has it."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")

@@ -1,0 +1,36 @@
+"""An experiment as a table of runs, which experiments on one task share."""
+
+from pathlib import Path
+from typing import Any
+
+from unbraid.reproductions.experiment import Experiment, Method, Scale, slug
+from unbraid.sweeps import Job
+
+
+def jobs_of(experiment: Experiment, scale: Scale, out: Path, seeds: tuple[int, ...] | None = None) -> list[Job]:
+    """The runs of an experiment, the first seed of every method before the second of any.
+
+    A run's folder is that of its task, method and seed, so that what one experiment has trained another finds.
+    """
+    chosen = range(seed_count(experiment, scale)) if seeds is None else seeds
+    return [_job(experiment, method, scale, out, seed) for seed in chosen for method in experiment.methods]
+
+
+def seed_count(experiment: Experiment, scale: Scale) -> int:
+    """How many seeds an experiment has at a scale."""
+    return experiment.seeds.get(scale, experiment.task.sizes[scale].seeds)
+
+
+def steps_of(experiment: Experiment, method: Method, scale: Scale) -> int:
+    """Updates of a method's training."""
+    return round(experiment.task.sizes[scale].training["steps"] * method.longer.get(scale, 1))
+
+
+def _job(experiment: Experiment, method: Method, scale: Scale, out: Path, seed: int) -> Job:
+    task, size = experiment.task, experiment.task.sizes[scale]
+    steps = steps_of(experiment, method, scale)
+    growth = {} if method.growing is None else {"growth": round(method.growing * steps)}
+    training: dict[str, Any] = {**size.training, "steps": steps, "seed": seed}
+    path = out / "runs" / slug(task.name) / slug(method.name) / f"seed-{seed}"
+    arguments = {**size.options, **method.options, **growth, "training": training}
+    return Job(method.name, seed, path, task.recipe, arguments, size.judging)

@@ -1,0 +1,115 @@
+"""What the rows of a sweep say: a measure's value by method and seed, curves, and verdicts on claims."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unbraid.metrics import Summary, paired_difference, summarise
+from unbraid.reproductions.experiment import Claim, Experiment, Measure
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim, the paired difference that speaks for or against it (positive: for it), and the verdict.
+
+    verdict: None where a method was not measured.
+    """
+
+    claim: Claim
+    difference: Summary | None
+    verdict: str | None
+
+
+def values(rows: Sequence[Row], measure: Measure, method: str) -> dict[int, float]:
+    """The measure of a method's final weights, by seed."""
+    return {row["seed"]: _value(row, measure) for row in rows if _fits(row, measure, method) and row["step"] is None}
+
+
+def curves(rows: Sequence[Row], measure: Measure, method: str) -> dict[int, list[tuple[int, float, float]]]:
+    """Step, seconds and value over training, by seed."""
+    found: dict[int, list[tuple[int, float, float]]] = {}
+    for row in rows:
+        if _fits(row, measure, method) and row["step"] is not None:
+            found.setdefault(row["seed"], []).append((row["step"], row["seconds"], _value(row, measure)))
+    return {seed: sorted(points) for seed, points in found.items()}
+
+
+def summary(found: Sequence[float], measure: Measure, share: float | None = None) -> Summary:
+    """Mean and interval over seeds, of the best or the worst share of them; of all where that would be one seed."""
+    count = kept(len(found), share)
+    if count is None:
+        return summarise(list(found))
+    best, worst = (count, None) if share is not None and share > 0 else (None, count)
+    return summarise(list(found), best, worst, measure.larger_is_better)
+
+
+def kept(seeds: int, share: float | None) -> int | None:
+    """How many seeds a share of them is; None for all."""
+    count = seeds if share is None else round(abs(share) * seeds)
+    return count if 1 < count < seeds else None
+
+
+def judged(rows: Sequence[Row], claim: Claim, share: float | None) -> Judged:
+    """What all seeds say of a claim.
+
+    Seeds are compared in pairs. A claim holds up if the whole interval of the difference speaks for it. That two
+    methods do alike is nothing that a difference can show; there only the contrary is. A figure of the worst seeds is
+    judged by those alone: the k-th worst of one method with the k-th worst of the other.
+    """
+    measure = claim.measure
+    first, second = (values(rows, measure, method) for method in (claim.better, claim.worse))
+    if not first.keys() & second.keys():
+        return Judged(claim, None, None)
+    sign = 1.0 if measure.larger_is_better else -1.0
+    first, second = ({seed: sign * value for seed, value in each.items()} for each in (first, second))
+    count = kept(min(len(first), len(second)), share)
+    if count is not None and share is not None and share < 0:
+        first, second = (dict(enumerate(sorted(each.values())[:count])) for each in (first, second))
+    if not all(map(math.isfinite, [*first.values(), *second.values()])):
+        return Judged(claim, None, None)
+    difference = paired_difference(first, second)
+    return Judged(claim, difference, _verdict(difference, claim.similar))
+
+
+def spread(found: Summary) -> float:
+    """Standard deviation over the kept seeds; NaN of one."""
+    import numpy as np
+
+    return float(np.std(found.kept, ddof=1)) if len(found.kept) > 1 else math.nan
+
+
+def measured(rows: Sequence[Row], experiment: Experiment) -> dict[str, dict[str, dict[int, float]]]:
+    """Measure to method to seed to value, what was measured only."""
+    found = {
+        measure.name: {method.name: values(rows, measure, method.name) for method in experiment.methods}
+        for measure in experiment.measures
+    }
+    kept = {name: {method: by for method, by in each.items() if by} for name, each in found.items()}
+    return {name: each for name, each in kept.items() if each}
+
+
+def _verdict(difference: Summary, similar: bool) -> str:
+    if similar:
+        within = difference.low <= 0 <= difference.high or math.isnan(difference.low)
+        return "no difference shown" if within else "they differ"
+    if math.isnan(difference.low):
+        return "one seed: held up" if difference.mean > 0 else "one seed: the other way round"
+    if difference.low > 0:
+        return "held up"
+    return "the other way round" if difference.high < 0 else "not decided"
+
+
+def _fits(row: Row, measure: Measure, method: str) -> bool:
+    if row["method"] != method:
+        return False
+    if measure.metric == "seconds":
+        return True
+    protocol = measure.protocol is None or row["protocol"] == measure.protocol
+    return row["metric"] == measure.metric and row["subject"] in measure.subjects and protocol
+
+
+def _value(row: Row, measure: Measure) -> float:
+    return float(row["seconds"] if measure.metric == "seconds" else row["value"])

@@ -1,0 +1,111 @@
+"""A reproduction from its name to its page: train what is missing, judge, sum up, draw."""
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from unbraid.reproductions.experiment import Experiment, Scale
+from unbraid.reproductions.jobs import jobs_of
+from unbraid.reproductions.srvae import EXPERIMENTS
+
+if TYPE_CHECKING:
+    from unbraid.reproductions.numbers import Judged
+    from unbraid.sweeps import Outcome
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """What came of a reproduction.
+
+    page, numbers: files that were written.
+    verdicts: on each claim.
+    failed: runs that failed, which the numbers leave out.
+    """
+
+    page: Path
+    numbers: Path
+    verdicts: "tuple[Judged, ...]"
+    failed: "tuple[Outcome, ...]"
+
+
+def reproduce(
+    name: str,
+    scale: Scale = "laptop",
+    out: Path = Path("reproductions"),
+    seeds: tuple[int, ...] | None = None,
+    processes: int | None = None,
+    threads: int = 1,
+) -> Reproduced:
+    """Train, judge and compare what one figure or table of a paper shows, and write a page about it.
+
+    What was trained before, in `out/runs` by this or another reproduction, is kept and what was begun goes on; Ctrl-C
+    stops, and the same call continues. In `out/NAME` are the page `index.html`, `numbers.json`, `results.csv` with
+    everything that was measured, and `sweep.json` with the runs.
+
+    Args:
+        name: as `unbraid reproduce list` prints it.
+        scale: smoke (seconds; shows nothing), laptop (smaller and shorter than the paper, as the page says), or paper
+            (the full protocol, for a GPU or a cluster).
+        out: folder to make or to go on with; one for each scale.
+        seeds: of the runs; default: as many as the scale has.
+        processes: runs at once; default: as many as the cores allow for.
+        threads: of each process; another number gives other last digits.
+
+    Raises:
+        ValueError: before anything starts: an unknown name, or `out` holds runs with other arguments.
+    """
+    experiment = named(name)
+    from unbraid.reproductions.page import write_page
+    from unbraid.reproductions.summing import summed
+    from unbraid.runs import write_atomically
+    from unbraid.sweeps import carry_out, collect
+
+    folder = out / name
+    jobs = jobs_of(experiment, scale, out, seeds)
+    swept = carry_out(jobs, folder, processes, threads)
+    rows = collect(jobs)
+    found = summed(experiment, scale, jobs, rows)
+    numbers = folder / "numbers.json"
+    write_atomically(numbers, (json.dumps(found.plain, indent=1) + "\n").encode())
+    page = write_page(folder / "index.html", found, jobs, rows)
+    return Reproduced(page, numbers, found.verdicts, swept.failed)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A reproduction as a list shows it: how many runs it has at each scale, shared ones too."""
+
+    name: str
+    title: str
+    figure: str
+    runs: dict[Scale, int]
+
+
+def reproductions() -> list[Listed]:
+    """List the reproductions: which figure, and how many runs at each scale."""
+    scales: tuple[Scale, ...] = get_args(Scale)
+    return [
+        Listed(
+            experiment.name,
+            f"{experiment.title} ({experiment.task.name})",
+            experiment.figure or "beyond the paper",
+            {scale: len(jobs_of(experiment, scale, Path())) for scale in scales},
+        )
+        for experiment in EXPERIMENTS
+    ]
+
+
+def named(name: str) -> Experiment:
+    """The experiment of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    known = {experiment.name: experiment for experiment in EXPERIMENTS}
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]}?" if close else "`unbraid reproduce list` describes them"
+        raise ValueError(f"expected a reproduction out of {', '.join(known)}, got '{name}'; {hint}")
+    return known[name]

@@ -1,0 +1,21 @@
+"""Tables of runs, each trained and judged in a process of its own; importing this is quick."""
+
+from unbraid.sweeps.collecting import Measured, collect, measured
+from unbraid.sweeps.combinations import parse_over
+from unbraid.sweeps.execution import execute
+from unbraid.sweeps.job import Job, Judging, Outcome
+from unbraid.sweeps.sweeping import Swept, carry_out, sweep
+
+__all__ = [
+    "Job",
+    "Judging",
+    "Measured",
+    "Outcome",
+    "Swept",
+    "carry_out",
+    "collect",
+    "execute",
+    "measured",
+    "parse_over",
+    "sweep",
+]

@@ -1,0 +1,59 @@
+"""Judging the run of a job, and knowing cheaply that it was judged so before."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from unbraid import recipes
+from unbraid.sweeps.job import Job, Judging
+
+NOTE = "evaluation/judged.json"
+WRITTEN = ("evaluation/results.json", "evaluation/over_training.json")
+
+
+def judge(job: Job) -> None:
+    """Judge a finished run as the job says, unless it was; what was measured before is not measured again."""
+    from unbraid.runs import write_atomically
+
+    if job.judging is None or judged(job):
+        return
+    how = job.judging
+    recipes.evaluate(job.path, how.metrics, how.max_codes, how.seed)
+    if how.followed:
+        recipes.follow(job.path, how.followed, how.steps, how.followed_codes, how.seed)
+    write_atomically(job.path / NOTE, (json.dumps(_state(job.path, how)) + "\n").encode())
+
+
+def complete(job: Job) -> bool:
+    """Whether nothing is left to do; reads a few small files and the weights' bytes, and builds nothing."""
+    return finished(job.path) and (job.judging is None or judged(job))
+
+
+def finished(path: Path) -> bool:
+    """Whether the run is trained to its end."""
+    return (path / "weights.safetensors").is_file() and status(path).get("status") == "finished"
+
+
+def status(path: Path) -> dict[str, Any]:
+    """The run's status, empty if there is none or it cannot be read."""
+    try:
+        return dict(json.loads((path / "status.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def judged(job: Job) -> bool:
+    """Whether the run was judged in this way, and neither weights nor results have changed since."""
+    try:
+        note = json.loads((job.path / NOTE).read_text())
+    except (OSError, ValueError):
+        return False
+    return job.judging is not None and note == _state(job.path, job.judging)
+
+
+def _state(path: Path, judging: Judging) -> dict[str, Any]:
+    files = [path / name for name in ("weights.safetensors", *WRITTEN)]
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
+    return {"judging": {**asdict(judging), "steps": list(judging.steps)}, "files": sums}

@@ -1,0 +1,75 @@
+"""Every experiment is one that can be run, at every scale."""
+
+from pathlib import Path
+
+import pytest
+
+from unbraid.reproductions import EXPERIMENTS, Experiment
+from unbraid.reproductions.jobs import jobs_of, steps_of
+from unbraid.sweeps.job import Job, trains, typed
+
+SCALES = ("smoke", "laptop", "paper")
+
+
+@pytest.fixture(params=EXPERIMENTS, ids=lambda experiment: experiment.name)
+def experiment(request) -> Experiment:
+    return request.param
+
+
+def test_names_are_unique_and_those_of_the_paper_are_there():
+    names = [experiment.name for experiment in EXPERIMENTS]
+    assert len(set(names)) == len(names)
+    figures = {"fig2ab", "fig2cde", "fig2fg", "fig2hi", "fig2jk", "fig3", "fig4", "fig5", "fig6"}
+    assert {f"srvae.{figure}" for figure in {*figures, "celeba_reconstruction"}} <= set(names)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_recipes_take_the_arguments(experiment: Experiment, scale):
+    for job in jobs_of(experiment, scale, Path("out")):
+        typed(trains(job.recipe), job.arguments)
+        assert Job.from_plain(job.to_plain()) == job
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_scale_says_how_it_differs(experiment: Experiment, scale):
+    assert bool(experiment.task.sizes[scale].differs) is (scale != "paper")
+
+
+def test_claims_speak_of_methods_that_are_trained(experiment: Experiment):
+    methods = {method.name for method in experiment.methods}
+    for claim in experiment.claims:
+        assert {claim.better, claim.worse} <= methods, claim.says
+    assert experiment.measures
+
+
+def test_what_is_followed_is_kept_and_measured(experiment: Experiment):
+    for size in experiment.task.sizes.values():
+        followed = size.judging.followed.split(",")
+        for measure in experiment.curves:
+            assert measure.metric in followed
+            assert size.training["snapshots"]
+
+
+def test_experiments_share_the_runs_of_a_method():
+    """Two jobs in one folder are one run, so they must be equal."""
+    for scale in SCALES:
+        found: dict[Path, Job] = {}
+        for experiment in EXPERIMENTS:
+            for job in jobs_of(experiment, scale, Path("out")):
+                assert found.setdefault(job.path, job) == job
+
+
+def test_the_first_seed_of_every_method_comes_first(experiment: Experiment):
+    jobs = jobs_of(experiment, "paper", Path("out"), seeds=(3, 4))
+    assert [job.seed for job in jobs] == [3] * len(experiment.methods) + [4] * len(experiment.methods)
+
+
+def test_the_paper_is_the_paper():
+    """Source: sequential residual VAE, tables 1 and 2; 30 seeds, section 5."""
+    two = next(experiment for experiment in EXPERIMENTS if experiment.name == "srvae.fig2ab")
+    jobs = jobs_of(two, "paper", Path("out"))
+    assert len(jobs) == 90
+    assert {job.steps for job in jobs} == {300_000}
+    options = typed(trains("sprites"), {name: value for name, value in jobs[0].arguments.items() if name != "training"})
+    assert options == {"model": "sr-vae"}  # all else as the recipe has it, which is the paper's
+    assert steps_of(two, two.methods[0], "paper") == 300_000

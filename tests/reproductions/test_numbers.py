@@ -1,0 +1,94 @@
+"""What is said of numbers, on numbers whose answer is known."""
+
+import math
+
+import pytest
+
+from unbraid.reproductions import Claim, Measure
+from unbraid.reproductions.numbers import curves, judged, kept, spread, summary, values
+
+SCORE = Measure("score", "factor_vae", "dlib", ("z block",), True)
+ERROR = Measure("error", "squared_error", None, ("reconstruction", "output with the skip"), False)
+SECONDS = Measure("time", "seconds", None, (), False)
+
+
+def rows(
+    method: str, metric: str, found: dict[int, float], subject: str = "z block", protocol: str = "dlib", step=None
+):
+    shared = {"method": method, "metric": metric, "subject": subject, "protocol": protocol, "step": step}
+    return [
+        {**shared, "seed": seed, "value": value, "seconds": 10.0 * seed, "chance": 0.2} for seed, value in found.items()
+    ]
+
+
+def compared(first: list[float], second: list[float], measure: Measure = SCORE, share=None, similar: bool = False):
+    claim = Claim("first beats second", "first", "second", measure, similar)
+    subject = measure.subjects[-1]
+    table = rows("first", measure.metric, dict(enumerate(first)), subject)
+    table += rows("second", measure.metric, dict(enumerate(second)), subject)
+    return judged(table, claim, share)
+
+
+def test_rows_are_chosen_by_metric_protocol_and_subject():
+    table = rows("a", "factor_vae", {0: 0.5, 1: 0.6}) + rows("a", "factor_vae", {0: 0.9}, protocol="infogan-cr")
+    table += rows("a", "squared_error", {0: 4.0}, "output with the skip") + rows("b", "factor_vae", {0: 0.1})
+    table += rows("a", "factor_vae", {0: 0.3}, step=10) + rows("a", "factor_vae", {0: 0.2}, step=5)
+    assert values(table, SCORE, "a") == {0: 0.5, 1: 0.6}
+    assert values(table, ERROR, "a") == {0: 4.0}
+    assert values(table, SECONDS, "a") == {0: 0.0, 1: 10.0}
+    assert curves(table, SCORE, "a") == {0: [(5, 0.0, 0.2), (10, 0.0, 0.3)]}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "measure", "verdict"),
+    [
+        ([0.8, 0.81, 0.82], [0.5, 0.52, 0.51], SCORE, "held up"),
+        ([0.5, 0.52, 0.51], [0.8, 0.81, 0.82], SCORE, "the other way round"),
+        ([0.8, 0.5, 0.6], [0.5, 0.8, 0.6], SCORE, "not decided"),
+        ([4.0, 4.1, 4.2], [6.0, 6.1, 6.3], ERROR, "held up"),  # smaller is better
+        ([0.8], [0.5], SCORE, "one seed: held up"),
+        ([0.4], [0.5], SCORE, "one seed: the other way round"),
+    ],
+)
+def test_verdicts(first, second, measure, verdict):
+    found = compared(first, second, measure)
+    assert found.verdict == verdict
+    assert found.difference is not None
+    assert (found.difference.mean > 0) is verdict.endswith("held up") or verdict == "not decided"
+
+
+def test_alike_is_never_proved_but_can_be_refuted():
+    assert compared([0.8, 0.5, 0.6], [0.5, 0.8, 0.6], similar=True).verdict == "no difference shown"
+    assert compared([0.8, 0.81, 0.82], [0.5, 0.52, 0.51], similar=True).verdict == "they differ"
+
+
+def test_what_was_not_measured_is_not_judged():
+    claim = Claim("first beats second", "first", "second", SCORE)
+    assert judged(rows("first", "factor_vae", {0: 0.5}), claim, None).verdict is None
+    table = rows("first", "factor_vae", {0: 0.5}) + rows("second", "factor_vae", {1: 0.5})
+    assert judged(table, claim, None).difference is None  # no seed in common
+
+
+def test_the_worst_seeds_are_compared_with_the_worst():
+    first, second = [0.9, 0.2, 0.9, 0.9, 0.9, 0.3], [0.6, 0.6, 0.5, 0.6, 0.4, 0.6]
+    found = compared(first, second, share=-1 / 3)
+    assert found.difference is not None
+    assert found.difference.values == pytest.approx((0.2 - 0.4, 0.3 - 0.5))
+    whole = compared(first, second, share=1 / 3)  # the best are shown, but all are judged
+    assert whole.difference is not None
+    assert len(whole.difference.values) == 6
+
+
+@pytest.mark.parametrize(
+    ("seeds", "share", "count"), [(30, 1 / 3, 10), (30, -1 / 3, 10), (6, -1 / 3, 2), (3, 1 / 3, None), (5, None, None)]
+)
+def test_a_share_of_seeds_is_never_a_single_one(seeds: int, share, count):
+    assert kept(seeds, share) == count
+
+
+def test_summaries_keep_the_right_end():
+    numbers = [0.1, 0.5, 0.9, 0.3, 0.7, 0.2]
+    assert set(summary(numbers, SCORE, 1 / 3).kept) == {0.9, 0.7}
+    assert set(summary(numbers, SCORE, -1 / 3).kept) == {0.1, 0.2}
+    assert set(summary(numbers, ERROR, 1 / 3).kept) == {0.1, 0.2}
+    assert math.isnan(spread(summary([0.5], SCORE)))
