@@ -50,6 +50,18 @@ def test_what_is_followed_is_kept_and_measured(experiment: Experiment):
             assert size.training["snapshots"]
 
 
+def test_followed_weights_are_kept_ones_and_the_last(experiment: Experiment):
+    for scale in SCALES:
+        for job in jobs_of(experiment, scale, Path("out"), seeds=(0,)):
+            assert job.judging is not None
+            training = job.arguments["training"]
+            assert isinstance(training, dict)
+            kept = {*range(training["snapshots"], job.steps, training["snapshots"]), job.steps}
+            assert set(job.judging.steps) <= kept
+            assert not job.judging.steps or job.judging.steps[-1] == job.steps
+            assert len(job.judging.steps) <= experiment.task.sizes[scale].points + 1
+
+
 def test_experiments_share_the_runs_of_a_method():
     """Two jobs in one folder are one run, so they must be equal."""
     for scale in SCALES:

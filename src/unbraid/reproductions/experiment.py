@@ -16,9 +16,10 @@ class Size:
 
     options: of the recipe, for every method.
     training: settings of the training, for every method.
-    judging: of every run.
+    judging: of every run; which of the kept weights are followed is for `points` to say.
     seeds: how many, from 0 on, where an experiment does not say otherwise.
     differs: how it differs from the paper, in words; empty at the paper's scale.
+    points: how many of the kept weights are followed at most, evenly spaced.
     """
 
     options: Mapping[str, Any]
@@ -26,6 +27,7 @@ class Size:
     judging: Judging
     seeds: int
     differs: str = ""
+    points: int = 6
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """An experiment as a table of runs, which experiments on one task share."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unbraid.reproductions.experiment import Experiment, Method, Scale, slug
+from unbraid.reproductions.experiment import Experiment, Method, Scale, Size, slug
 from unbraid.sweeps import Job
 
 
@@ -32,5 +33,13 @@ def _job(experiment: Experiment, method: Method, scale: Scale, out: Path, seed: 
     growth = {} if method.growing is None else {"growth": round(method.growing * steps)}
     training: dict[str, Any] = {**size.training, "steps": steps, "seed": seed}
     path = out / "runs" / slug(task.name) / slug(method.name) / f"seed-{seed}"
+    judging = replace(size.judging, steps=_followed(size, steps)) if size.judging.followed else size.judging
     arguments = {**size.options, **method.options, **growth, "training": training}
-    return Job(method.name, seed, path, task.recipe, arguments, size.judging)
+    return Job(method.name, seed, path, task.recipe, arguments, judging)
+
+
+def _followed(size: Size, steps: int) -> tuple[int, ...]:
+    """Evenly spaced out of the steps whose weights are kept, to the last one."""
+    every = size.training["snapshots"]
+    spacing = every * max(1, -(-steps // (every * size.points)))
+    return (*range(spacing, steps, spacing), steps)

@@ -21,8 +21,8 @@ SHAPES = Task(
     "sprites",
     {
         "smoke": Size(TINY, MOMENTS, Judging("factor_vae,mig,squared_error", 200, FOLLOWED, (), 100), 1, SMOKE),
-        "laptop": Size(SMALL, HOUR, Judging(FACTORS, 25_000, FOLLOWED, (), 5000), 3, SHORTER),
-        "paper": Size({}, WEEKS, Judging(FACTORS, 25_000, FOLLOWED, (), 25_000), 30),
+        "laptop": Size(SMALL, HOUR, Judging(FACTORS, 25_000, FOLLOWED, (), 3000), 3, SHORTER),
+        "paper": Size({}, WEEKS, Judging(FACTORS, 25_000, FOLLOWED, (), 25_000), 30, points=30),
     },
 )
 TEAPOTS = Task(
