@@ -19,7 +19,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("runs")
     small = {"model": "vae", "latents": 3, "size": 16, "widths": (4, 4), "features": 8}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checks, "CHECKED_VALUES", 100_000)  # of a data set that other tests check
+        patch.setattr(checks, "BOUNDED_VALUES", 100_000)  # of a data set that other tests check
         return [sprites(folder / str(seed), training=quick(seed), **small).path for seed in range(3)]
 
 

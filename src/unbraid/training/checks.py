@@ -10,6 +10,7 @@ from unbraid.training.batches import copied
 from unbraid.types import Batch, Progress
 
 CHECKED_VALUES = 100_000_000  # larger data are checked on evenly spaced observations
+BOUNDED_VALUES = 2_000_000  # likewise where the kind of data sets the bounds: drawn or decoded, so within them
 
 
 def check(model: Model, objective: Objective, data: Data, batch_size: int) -> None:
@@ -70,7 +71,8 @@ def _check_adversary(model: Model, objective: Adversarial, batch_size: int) -> N
 def _check_values(data: Data, bounds: tuple[float, float] | None) -> int | None:
     """The first observation with a missing value, None if there is none."""
     size = int(np.prod(data.shape))
-    stride = -(-len(data) * size // CHECKED_VALUES)
+    most = CHECKED_VALUES if type(data).bounds is None else BOUNDED_VALUES
+    stride = -(-len(data) * size // most)
     low, high = bounds or (-np.inf, np.inf)
     gap = None
     for chunk in np.array_split(np.arange(0, len(data), stride), max(1, len(data) // stride // 4096)):
