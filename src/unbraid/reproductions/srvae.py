@@ -200,8 +200,8 @@ RIVALS = Experiment(
         for method in (VAE, WEAK_BETA, WEAK_FACTOR, BETA_TC, DIP_1, DIP_2, ANNEALED)
     ),
     curves=(SCORE, ERROR),
-    reading="The original strengths were chosen for images of 64 pixels; on smaller ones they weigh more, so weaker ones "
-    "stand beside them. The strength that does best here was not chosen on other data: it flatters the rivals.",
+    reading="The original strengths were chosen for images of 64 pixels; on smaller ones they weigh more, so weaker "
+    "ones stand beside them. The strength that does best here was not chosen on other data: it flatters the rivals.",
 )
 COST = Experiment(
     "srvae.cost",
