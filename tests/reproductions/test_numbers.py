@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from unbraid.reproductions import Claim, Measure
-from unbraid.reproductions.numbers import curves, judged, kept, spread, summary, values
+from unbraid.reproductions.figures import over_training
+from unbraid.reproductions.numbers import chance_level, curves, judged, kept, spread, summary, values
+from unbraid.reproductions.srvae import COST
 
 SCORE = Measure("score", "factor_vae", "dlib", ("z block",), True)
 ERROR = Measure("error", "squared_error", None, ("reconstruction", "output with the skip"), False)
@@ -77,6 +80,54 @@ def test_the_worst_seeds_are_compared_with_the_worst():
     whole = compared(first, second, share=1 / 3)  # the best are shown, but all are judged
     assert whole.difference is not None
     assert len(whole.difference.values) == 6
+
+
+def test_the_worst_seeds_of_equal_methods_are_seldom_found_different():
+    """An interval of sorted pairs would find more than half of them different."""
+    rng = np.random.default_rng(0)
+    found = [
+        compared(*rng.normal(size=(2, 12)).tolist(), measure=measure, share=-1 / 3, similar=True).verdict
+        for measure in (SCORE, ERROR)
+        for _ in range(20)
+    ]
+    assert found.count("they differ") <= 6
+    assert compared([0.8, 0.81, 0.82, 0.8, 0.84, 0.81], [0.2, 0.21, 0.2, 0.22, 0.2, 0.24], share=-1 / 3).verdict == (
+        "held up"
+    )
+
+
+def test_few_seeds_have_no_worst_third():
+    assert compared([0.8, 0.5, 0.6], [0.1, 0.2, 0.1], share=-1 / 3).verdict is None
+
+
+def test_the_worst_are_those_of_the_seeds_that_both_have():
+    claim = Claim("first beats second", "first", "second", SCORE)
+    table = rows("first", "factor_vae", dict(enumerate([0.9, 0.2, 0.9, 0.9, 0.8, 0.3])))
+    table += rows("second", "factor_vae", {0: 0.6, 2: 0.6, 3: 0.5, 4: 0.6, 5: 0.4})
+    difference = judged(table, claim, -1 / 3).difference
+    assert difference is not None
+    assert difference.values == pytest.approx((0.3 - 0.4, 0.8 - 0.5))
+    assert difference.which == "worst 2 of 5"
+
+
+def test_chance_is_that_of_the_very_measure():
+    """DCI has one metric name under three protocols, whose levels are far apart."""
+    table = rows("a", "dci", {0: 0.5}, protocol="qedr-lasso") + rows("a", "dci", {0: 0.5, 1: 0.5}, protocol="dlib")
+    table += rows("a", "dci", {0: 0.5}, protocol="dlib", step=5) + rows("b", "dci", {0: 0.5}, protocol="dlib")
+    for row, chance in zip(table, (0.6, 0.1, 0.3, 0.9, 0.9), strict=True):
+        row["chance"] = chance
+    assert chance_level(table, Measure("d", "dci", "dlib", ("z block",), True), "a") == pytest.approx(0.2)
+    assert chance_level(table, SCORE, "a") is None
+    assert chance_level(table, SECONDS, "a") is None
+
+
+def test_seeds_without_a_second_in_common_are_no_curve():
+    shared = {"method": "SR-VAE", "metric": "factor_vae", "subject": "z block", "protocol": "dlib", "value": 0.5}
+    table = [
+        {**shared, "seed": seed, "step": step, "seconds": step * (1 + 9.0 * seed)} for seed in (0, 1) for step in (3, 6)
+    ]
+    assert over_training(table, COST, by_time=True) is None
+    assert over_training(table, COST) is not None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,33 @@ def test_weights_kept_during_training_are_followed_and_collected(tmp_path: Path)
     carry_out([job], tmp_path, 1)
     assert '"seed": 9' not in results.read_text()
     assert note.stat().st_mtime_ns > before
+
+
+def test_results_of_another_judging_are_not_collected(tmp_path: Path):
+    job = a_job(tmp_path, "a", judging=Judging("active_units", 200), steps=4)
+    carry_out([job], tmp_path, 1)
+    assert collect([job])
+    assert not collect([replace(job, judging=Judging("active_units", 300))])
+
+
+def test_an_argument_that_is_left_out_is_the_default_and_not_what_the_run_has(tmp_path: Path):
+    job = a_job(tmp_path, "a", steps=4)
+    carry_out([replace(job, arguments={**job.arguments, "objective": "beta", "strength": 8.0})], tmp_path, 1)
+    with pytest.raises(ValueError, match=r"expected .* to be a run with .*'objective': 'elbo'"):
+        carry_out([job], tmp_path, 1)
+
+
+def test_two_sweeps_on_the_same_runs_wait_for_each_other(tmp_path: Path):
+    """As two reproductions that share runs; what one has made the other takes."""
+    jobs = [a_job(tmp_path, "a", seed, Judging("active_units", 200), steps=200) for seed in (0, 1)]
+    found: list[list[str]] = []
+
+    def work(out: Path) -> None:
+        found.append([outcome.state for outcome in carry_out(jobs, out, 1).outcomes])
+
+    other = threading.Thread(target=work, args=(tmp_path / "one",))
+    other.start()
+    work(tmp_path / "two")
+    other.join()
+    assert found == [["finished", "finished"]] * 2
+    assert (tmp_path / "one" / "results.csv").read_bytes() == (tmp_path / "two" / "results.csv").read_bytes()

@@ -43,11 +43,11 @@ def check_same(recipe: Recipe[...], path: Path, options: Mapping[str, Any]) -> N
 
     record = Run(path).record
     wanted = {"recipe": recipe.__name__, **_arguments(recipe, options)}
-    found = {**record.get("arguments", {}), "recipe": record.get("recipe")}
+    # a run that was made before an argument or a setting existed has its default
+    found = {**_defaults(recipe), **record.get("arguments", {}), "recipe": record.get("recipe")}
     training = options.get("training")
     if training is not None:
         given = asdict(training) if isinstance(training, Training) else training
-        # a run that was made before a setting existed has its default
         known = {**asdict(Training()), **record["training"]}
         wanted |= {f"training.{name}": value for name, value in given.items()}
         found |= {f"training.{name}": value for name, value in known.items()}
@@ -57,6 +57,14 @@ def check_same(recipe: Recipe[...], path: Path, options: Mapping[str, Any]) -> N
         raise ValueError(
             f"expected '{path}' to be a run with {expected}, got {differing}; choose another folder, or delete this one"
         )
+
+
+def _defaults(recipe: Recipe[...]) -> dict[str, Any]:
+    from unbraid.configuration import describe
+
+    parameters = inspect.signature(recipe).parameters.items()
+    named = {name: each.default for name, each in parameters if each.default is not each.empty and name != "training"}
+    return {name: describe(value) for name, value in named.items()}
 
 
 def _arguments(recipe: Recipe[...], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def _band(rows: Sequence[Row], measure: Measure, method: str, share: float | Non
         (np.array([step if not by_time else seconds for step, seconds, _ in each]), np.array([v for *_, v in each]))
         for each in points.values()
     ]
+    if max(x[0] for x, _ in lines) > min(x[-1] for x, _ in lines):
+        return None  # one seed took so much longer that they have no second of training in common
     return plots.Band.of(lines, partial(numbers.summary, measure=measure, share=share))
 
 

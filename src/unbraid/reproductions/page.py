@@ -13,6 +13,7 @@ from unbraid.report.pictures import Picture, Section, sections
 from unbraid.report.reading import read
 from unbraid.reproductions import figures
 from unbraid.reproductions.experiment import Experiment
+from unbraid.reproductions.jobs import seed_count
 from unbraid.reproductions.numbers import Judged, Row, kept, spread
 from unbraid.reproductions.summing import Line, Summed
 from unbraid.runs import write_atomically
@@ -152,12 +153,18 @@ def _facts(found: Summed) -> list[tuple[str, str]]:
     hours, name = found.seconds / 3600, found.experiment.name
     steps = ", ".join(f"{method} {count:,}" for method, count in found.steps.items())
     return [
-        ("Command", f"unbraid reproduce {name} --scale {found.scale}"),
+        ("Command", f"unbraid reproduce {name} --scale {found.scale}{_seeds(found)}"),
         ("Runs", f"{found.runs}, {hours:.2f} hours of training in all (of one process each)"),
         ("Updates", steps if len(set(found.steps.values())) > 1 else f"{next(iter(found.steps.values())):,}"),
         ("Machine", found.machine),
         ("Versions", ", ".join(f"{package} {version}" for package, version in found.versions.items())),
     ]
+
+
+def _seeds(found: Summed) -> str:
+    """The option that chose the seeds, where they are not those of the scale."""
+    usual = tuple(range(seed_count(found.experiment, found.scale)))
+    return "" if found.seeds == usual else f" --seeds {' '.join(map(str, found.seeds))}"
 
 
 def _number(value: float, sign: bool = False) -> str:

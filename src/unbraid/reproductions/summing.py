@@ -9,7 +9,7 @@ from unbraid.configuration import Plain
 from unbraid.metrics import Summary
 from unbraid.reproductions.experiment import Experiment, Measure, Scale
 from unbraid.reproductions.jobs import steps_of
-from unbraid.reproductions.numbers import Judged, Row, judged, kept, measured, spread, summary
+from unbraid.reproductions.numbers import Judged, Row, chance_level, judged, kept, measured, spread, summary
 from unbraid.sweeps import Job
 
 
@@ -34,13 +34,15 @@ class Line:
 class Summed:
     """All that a page says in numbers.
 
-    seconds: of training, of all runs together; steps: by method; runs: how many were measured.
+    seeds: of the runs, as asked for; seconds: of training, of all runs together; steps: by method; runs: how many were
+    measured.
     """
 
     experiment: Experiment
     scale: Scale
     lines: tuple[Line, ...]
     verdicts: tuple[Judged, ...]
+    seeds: tuple[int, ...]
     seconds: float
     steps: dict[str, int]
     runs: int
@@ -56,7 +58,7 @@ class Summed:
 def summed(experiment: Experiment, scale: Scale, jobs: Sequence[Job], rows: Sequence[Row]) -> Summed:
     """The numbers of an experiment's rows."""
     from unbraid.runs import Run, machine, versions
-    from unbraid.sweeps.judged import finished
+    from unbraid.sweeps.judged import complete
 
     found, by_name = measured(rows, experiment), {measure.name: measure for measure in experiment.measures}
     lines = [
@@ -65,7 +67,7 @@ def summed(experiment: Experiment, scale: Scale, jobs: Sequence[Job], rows: Sequ
         for method, each in by_method.items()
     ]
     verdicts = [judged(rows, claim, experiment.share) for claim in experiment.claims]
-    there = [Run(job.path) for job in jobs if finished(job.path)]
+    there = [Run(job.path) for job in jobs if complete(job)]
     machines = sorted({run.record["machine"] for run in there}) or [machine()]
     steps = {method.name: steps_of(experiment, method, scale) for method in experiment.methods}
     seconds = sum(float(run.status["seconds"]) for run in there)
@@ -75,6 +77,7 @@ def summed(experiment: Experiment, scale: Scale, jobs: Sequence[Job], rows: Sequ
         scale,
         tuple(lines),
         tuple(verdicts),
+        tuple(dict.fromkeys(job.seed for job in jobs)),
         seconds,
         steps,
         len(there),
@@ -87,7 +90,7 @@ def summed(experiment: Experiment, scale: Scale, jobs: Sequence[Job], rows: Sequ
 def _line(rows: Sequence[Row], measure: Measure, method: str, found: dict[int, float], share: float | None) -> Line:
     each = list(found.values())
     chosen = summary(each, measure, share) if kept(len(each), share) else None
-    chance = next((row["chance"] for row in rows if row["method"] == method and row["metric"] == measure.metric), None)
+    chance = chance_level(rows, measure, method)
     published = measure.published.get(method)
     return Line(measure, method, tuple(found), summary(each, measure), chosen, published, chance)
 

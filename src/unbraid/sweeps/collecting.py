@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbraid.sweeps.job import Job
-from unbraid.sweeps.judged import finished, status
+from unbraid.sweeps.judged import complete, status
 
 if TYPE_CHECKING:
     from unbraid.metrics import Summary
@@ -57,13 +57,13 @@ class Measured:
 
 
 def collect(jobs: Sequence[Job]) -> list[Row]:
-    """A row for everything that was measured on the finished runs.
+    """A row for everything that was measured on the runs that are trained and judged as their jobs say.
 
     method, seed, run: of which job, and where it is. subject, metric, protocol, value, chance, ceiling: of the result.
     step: None for the final weights, else the updates after which the measured ones were kept. seconds: of training
     until then.
     """
-    return [row for job in jobs if finished(job.path) for row in _rows(job)]
+    return [row for job in jobs if complete(job) for row in _rows(job)]
 
 
 def measured(rows: Sequence[Row]) -> list[Measured]:

@@ -13,6 +13,7 @@ from unbraid.configuration import Plain
 from unbraid.settings import Training
 
 FINISHED, FAILED, REFUSED, DIVERGED, STOPPED = 0, 1, 2, 3, 130  # exit codes of a job's process
+OF_MACHINES = {"checkpoint_seconds", "device", "kernels", "recompute", "capture", "resident"}
 ONLY_PYTHON = {"out", "data", "validation"}  # the place is the job's, and data in memory cannot be sent
 
 
@@ -137,11 +138,17 @@ def typed(recipe: recipes.Recipe[...], plain: Mapping[str, Any]) -> dict[str, An
 
 
 def given(job: Job, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Typed options of a job as `check_same` compares them: of the training those settings that the job names."""
-    if "training" not in options:
-        return dict(options)
-    named = cast("dict[str, Any]", job.arguments["training"])
-    return {**options, "training": {name: getattr(options["training"], name) for name in named}}
+    """Typed options of a job as `check_same` compares them.
+
+    What the job does not name has its default, since a run with other values is another one; but for settings that
+    change neither data nor objective nor length, which a machine may set.
+    """
+    parameters = inspect.signature(trains(job.recipe)).parameters.items()
+    defaults = {name: each.default for name, each in parameters if each.default is not each.empty}
+    whole = {**{name: value for name, value in defaults.items() if name not in ONLY_PYTHON}, **options}
+    named = cast("dict[str, Any]", job.arguments.get("training") or {})
+    training = asdict(whole["training"]).items()
+    return {**whole, "training": {name: value for name, value in training if name in named or name not in OF_MACHINES}}
 
 
 def kinds(recipe: recipes.Recipe[...]) -> dict[str, Any]:

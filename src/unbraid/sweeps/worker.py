@@ -11,13 +11,21 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from unbraid import recipes
 from unbraid.recipes.existing import check_same
 from unbraid.sweeps.job import DIVERGED, FAILED, FINISHED, REFUSED, STOPPED, Job, given, trains, typed
 from unbraid.sweeps.judged import judge
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
+
 PATIENCE = 120.0  # seconds to take a checkpoint in, before a process whose sweep is gone ends itself
+EVERY = 0.5  # seconds between looks whether a run is free
 
 
 def main() -> int:
@@ -46,12 +54,31 @@ def work(job: Job) -> None:
     """Train what the job says, or go on with it, and judge it."""
     recipe = trains(job.recipe)
     options = typed(recipe, job.arguments)
-    if (job.path / "run.json").is_file():
-        check_same(recipe, job.path, given(job, options))
-        recipes.resume(job.path)
-    else:
-        recipe(job.path, **options)
-    judge(job)
+    with _alone(job):
+        if (job.path / "run.json").is_file():
+            check_same(recipe, job.path, given(job, options))
+            recipes.resume(job.path)
+        else:
+            recipe(job.path, **options)
+        judge(job)
+
+
+@contextmanager
+def _alone(job: Job) -> Iterator[None]:
+    """Wait until no process of another sweep is at work on this run, or what a killed one has left behind."""
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with job.log.with_suffix(".lock").open("w") as handle:  # not in the run's folder, which must be new
+        waiting = False
+        while fcntl is not None:  # not on Windows
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waiting:
+                    logging.getLogger("unbraid").info("waits for another process that is at work on '%s'", job.path)
+                waiting = True
+                time.sleep(EVERY)
+        yield
 
 
 def _said(message: str, code: int) -> int:
