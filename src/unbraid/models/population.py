@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import chain
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -138,7 +137,7 @@ class CPVAE(Model):
         shared = [self.trunk, self.shared_head, self.shared_decoder, self.likelihood, self.private_head]
         return [*shared, *self.added_heads[:-1], *self.private_decoders[:-1]]
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "CPVAE":
         """Set the training mode, but not of what is held still: batch norms there use and keep their averages."""
         super().train(mode)
         for part in self.held:
