@@ -61,7 +61,9 @@ def population_conv(count: int) -> Model:
 
 
 def extended_conv() -> Model:
-    return add_population(population_conv(2), NAMES[2])
+    model = population_conv(2)
+    assert isinstance(model, CPVAE)
+    return add_population(model, NAMES[2])
 
 
 def population_mlp(count: int) -> Model:

@@ -33,9 +33,14 @@ def forgetting(learned: Real[np.ndarray, " n"], now: Real[np.ndarray, " n"], err
         raise ValueError(f"expected errors as [n] with n at least 2, got shape {before.shape}; one an observation")
     same_length("errors now", len(after), "errors when the task was learned", len(before))
     lost = after - before
-    detail = {"learned": float(before.mean()), "now": float(after.mean())}
-    parameters = {"observations": len(lost)}
-    return Result("forgetting", float(lost.mean()), error, parameters, None, None, mean_interval(lost), None, detail)
+    return Result(
+        "forgetting",
+        float(lost.mean()),
+        error,
+        {"observations": len(lost)},
+        interval=mean_interval(lost),
+        detail={"learned": float(before.mean()), "now": float(after.mean())},
+    )
 
 
 def output_drift(learned: Real[np.ndarray, "n *shape"], now: Real[np.ndarray, "n *shape"]) -> Result:
@@ -61,7 +66,12 @@ def output_drift(learned: Real[np.ndarray, "n *shape"], now: Real[np.ndarray, "n
     after, before = image_pair(now, learned)
     moved = np.abs(after - before).reshape(len(after), -1)
     each = moved.mean(1)
-    detail = {"largest": float(moved.max())}
-    parameters = {"observations": len(each)}
-    name = "mean absolute difference"
-    return Result("output_drift", float(each.mean()), name, parameters, None, 0.0, mean_interval(each), None, detail)
+    return Result(
+        "output_drift",
+        float(each.mean()),
+        "mean absolute difference",
+        {"observations": len(each)},
+        ceiling=0.0,
+        interval=mean_interval(each),
+        detail={"largest": float(moved.max())},
+    )

@@ -12,7 +12,7 @@ def add_population(model: CPVAE, name: str, decoder: Decoder | None = None, froz
 
     Outputs of the old populations are those of `model`, bit for bit, and stay so in training if `frozen`. If not, all
     shared weights go on learning; under the ELBO, old private heads and decoders do not, as long as the data are of the
-    new population alone (`unbraid.data.OneOf`). Call it under `seeded(seed)` for initial weights that depend on the seed
+    new population alone (`unbraid.data.OneOf`). Call it under `seeded(seed)` for new weights that depend on the seed
     alone.
     Source: cross-population VAE, section 4.4 (continual learning).
 
@@ -32,7 +32,7 @@ def add_population(model: CPVAE, name: str, decoder: Decoder | None = None, froz
     larger = CPVAE(
         same.trunk,
         same.shared_decoder,
-        [*same.private_decoders, decoder or _alike(model)],
+        [*same.private_decoders, decoder or _alike(model)],  # type: ignore[list-item]
         same.likelihood,
         (*model.populations, name),
         same.combine,

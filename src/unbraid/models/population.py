@@ -115,8 +115,8 @@ class CPVAE(Model):
             )
         if not frozen <= added < len(decoders):
             raise ValueError(
-                f"expected {'from 1' if frozen else 'from 0'} to {len(decoders) - 1} added populations for {len(decoders)} "
-                f"{'of which the last alone learns' if frozen else 'in all'}, got {added}; use add_population"
+                f"expected from {int(frozen)} to {len(decoders) - 1} added populations for {len(decoders)} in all"
+                f"{' of which the last alone learns' if frozen else ''}, got {added}; use add_population"
             )
         self.trunk, self.shared_decoder, self.private_decoders = trunk, shared_decoder, nn.ModuleList(decoders)
         self.likelihood, self.populations, self.combine = likelihood, tuple(populations), combine or Add()
@@ -217,7 +217,8 @@ class CPVAE(Model):
         """
         shared, heads = self.posteriors(x)
         a = self.shared_decoder(shared.mean)
-        decoded = [self.combine(a, decoder(heads.mean[:, j])) for j, decoder in enumerate(self.private_decoders)]
+        codes = heads.mean.unbind(1)  # apart in memory: else how many there are decides how a product is computed
+        decoded = [self.combine(a, f(t.contiguous())) for f, t in zip(self.private_decoders, codes, strict=True)]
         return self.likelihood.mean(torch.stack(decoded, dim=1), library)
 
     def generate(

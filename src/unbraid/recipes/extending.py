@@ -53,13 +53,13 @@ def extend(
     """
     arguments = plain(locals(), "out", "training")
     from unbraid.configuration import describe
-    from unbraid.data import SPLITS, Translate
+    from unbraid.data import Translate
     from unbraid.runs import Run
 
     opened, where = Run(run), None if folder is None else str(folder)
     channels, height, width = _image_shape(opened)
     settings = (where, None, attribute, levels, (height, width), channels, training.seed)
-    parts = [source_images(source, split, *settings) for split in SPLITS]
+    parts = [source_images(source, split, *settings) for split in ("train", "validation", "test")]
     record = {"recipe": "extend", "arguments": describe(arguments)}
     moved = Translate(translate) if translate else None
     return extension(out, opened, name, parts, members, frozen, training, record, moved)

@@ -105,7 +105,7 @@ def source_images(
     attribute: str,
     levels: tuple[Level, ...],
     size: tuple[int, int],
-    channels: Literal[1, 3],
+    channels: int,
     seed: int,
 ) -> "Data":
     """A part of a named data set, or of images in folders, as it comes: with populations, or with classes alone.
@@ -113,7 +113,7 @@ def source_images(
     The arguments are those of `images`; height, width and channels are for data without a size of their own.
 
     Raises:
-        ValueError: no such data set, nor anything at that path.
+        ValueError: no such data set, nor anything at that path, or channels other than 1 or 3 for images in folders.
     """
     from unbraid.data import CIFAR10, MNIST, CelebA, FashionMNIST, Flowers17, GrassyMNIST, ImageFolder
 
@@ -130,4 +130,6 @@ def source_images(
         raise ValueError(f"expected one of {', '.join(named)}, or the path of images, got '{source}'")
     if source in named:
         return named[source]()
+    if channels not in (1, 3):
+        raise ValueError(f"expected 1 channel (grey) or 3 (colour) for images in folders, got {channels}")
     return ImageFolder(source, side, channels, levels, split, seed)

@@ -1,7 +1,7 @@
 """Errors, forgetting and drift of every task after every phase of continual learning."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -76,7 +76,11 @@ class Phases:
         if data.population is None:
             raise ValueError(f"expected data with a population for each task, got {data!r}; pass data with populations")
         self.learned = [self._known_by(run) for run in runs] if learned is None else list(learned)
-        if len(self.learned) != len(runs) or sorted(self.learned) != self.learned or self.learned[-1] != len(self.tasks):
+        if (
+            len(self.learned) != len(runs)
+            or sorted(self.learned) != self.learned
+            or self.learned[-1] != len(self.tasks)
+        ):
             raise ValueError(
                 f"expected for each of {len(runs)} runs how many of the tasks {self.tasks} it has learned, never fewer "
                 f"than the one before and all by the last, got {self.learned}; name the runs in the order of training"
@@ -143,9 +147,8 @@ class Phases:
     def _forget(self, found: dict[tuple[int, int], Seen], phase: int, task: int, shown: int) -> None:
         """Of later phases only what is shown is needed again."""
         if phase > self.born(task):
-            all_of = found[phase, task]
-            few = (values[:shown] for values in (all_of.x, all_of.output, all_of.squared, all_of.log_likelihood))
-            found[phase, task] = Seen(*few, all_of.likelihood)
+            whole = found[phase, task]
+            found[phase, task] = replace(whole, x=whole.x[:shown].copy(), output=whole.output[:shown].copy())
 
     def _tables(self, kept: Sequence[tuple[int, int, Result]], names: Sequence[str]) -> Arrays:
         """`[phase, task, 3]` value, low and high of each error; drift `[phase, task, 2]`, mean and largest."""
@@ -161,7 +164,7 @@ class Phases:
         return arrays | {"forgetting_phases": np.array(names), "forgetting_tasks": np.array(self.tasks)}
 
     def _pictures(self, found: dict[tuple[int, int], Seen], shown: int) -> Arrays:
-        """Originals `[column, *shape]` and reconstructions `[phase, column, *shape]` of some observations of each task."""
+        """Some observations of each task: originals `[column, *shape]`, reconstructions `[phase, column, *shape]`."""
         last = len(self.runs) - 1
         count = len(self.tasks)
         original = np.concatenate([found[last, task].x[:shown] for task in range(count)])

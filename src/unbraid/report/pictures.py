@@ -293,8 +293,8 @@ KINDS = (
     ),
     _Kind(
         "What is remembered",
-        "Each column is one held-out observation of a task. Down the rows are its reconstructions after each phase, from "
-        "the one in which its task was learned on; what changes there was changed by later tasks.",
+        "Each column is one held-out observation of a task. Down the rows are its reconstructions after each phase, "
+        "from the one in which its task was learned on; what changes there was changed by later tasks.",
         "Grid of observations of every task above their reconstructions after every phase.",
         _remembered,
     ),

@@ -107,6 +107,5 @@ def _arrays(file: Path, command: str) -> dict[str, Shaped[np.ndarray, "..."]]:
             return {name: stored[name] for name in stored.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"expected plain arrays in '{file}', but the file is damaged ({error}); "
-            f"`{command}` makes it anew"
+            f"expected plain arrays in '{file}', but the file is damaged ({error}); `{command}` makes it anew"
         ) from error

@@ -43,8 +43,8 @@ class Batches:
     """Indices of each step's observations.
 
     With populations and `balanced`, every population gives the same number (the first ones one more, if the batch
-    cannot be divided), each reshuffled whenever it has been through; one that is absent on purpose gives none. Otherwise
-    the whole data are reshuffled.
+    cannot be divided), each reshuffled whenever it has been through; one that is absent on purpose gives none.
+    Otherwise the whole data are reshuffled.
 
     Args:
         data: what the indices point into.

@@ -59,7 +59,8 @@ def _check_populations(model: Model, data: Data) -> None:
     if empty or len(counts) > len(data.populations):
         raise ValueError(
             f"expected observations of every population and of no other, got counts {counts.tolist()} for "
-            f"{tuple(data.populations)}" + (f"; leave out {empty}, or say that they are absent on purpose (OneOf)" if empty else "")
+            f"{tuple(data.populations)}"
+            + (f"; leave out {empty}, or say that they are absent on purpose (OneOf)" if empty else "")
         )
 
 
