@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from unbraid.cli import main
 from unbraid.data import Arrays
 from unbraid.recipes import evaluate, extend, forgetting, images, resume, vectors
 from unbraid.recipes.existing import ensure
@@ -117,6 +118,15 @@ def test_figures_have_what_they_need(sequence):
         seen = np.isfinite(remembered).all((2, 3, 4))
         assert [row.tolist() for row in seen] == [[k < n for k in range(8)] for n in (4, 6, 8)]
         assert arrays["remembered_task"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_the_command_prints_every_error_and_where_it_is(sequence, capsys):
+    assert main(["forgetting", *map(str, sequence[0]), "--shown", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 * (2 + 3 + 4) + 3 * (2 + 3) + 1
+    assert lines[0].startswith("circle after 1: squared_error [")
+    assert any(line.startswith("stripes after 3: forgetting [squared_error") for line in lines)
+    assert lines[-1] == str(sequence[0][2])
 
 
 @pytest.mark.slow

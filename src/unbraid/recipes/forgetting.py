@@ -38,19 +38,19 @@ def forgetting(
 
     from unbraid.configuration import describe
     from unbraid.recipes.evaluation import held_out
-    from unbraid.recipes.phases import Phases
+    from unbraid.recipes.phases import Phases, named
     from unbraid.runs import Run
 
     opened = [Run(run) for run in runs]
     if not opened:
         raise ValueError("expected at least one run, got none; pass the runs in the order in which they were trained")
     judged = held_out(opened[-1])[1] if data is None else data
-    phases = Phases(opened, judged, learned, observations, seed)
+    names, phases = named(opened), Phases(opened, judged, learned, observations, seed)
     with torch.no_grad():
         results, arrays = phases.measured(shown)
     outcome = {
         "results": results,
-        "phases": [{"name": str(run.record["name"]), "weights": run.weights_checksum()} for run in opened],
+        "phases": [{"name": name, "weights": run.weights_checksum()} for name, run in zip(names, opened, strict=True)],
         "tasks": list(judged.populations),
         "learned": phases.learned,
         "judged_on": describe(judged),

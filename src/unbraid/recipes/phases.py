@@ -120,7 +120,7 @@ class Phases:
                     kept += [(phase, task, result) for result in self._judged(found, phase, task)]
                     display.show(len(found))
                     self._forget(found, phase, task, shown)
-        names = [str(run.record["name"]) for run in self.runs]
+        names = named(self.runs)
         plain = [{**each.to_dict(), "phase": names[phase], "task": self.tasks[task]} for phase, task, each in kept]
         return plain, self._tables(kept, names) | self._pictures(found, shown)
 
@@ -175,6 +175,14 @@ class Phases:
         ]
         of = np.concatenate([np.full(len(empty[task]), task) for task in range(count)])
         return {"remembered_original": original, "remembered": np.stack(rows), "remembered_task": of}
+
+
+def named(runs: Sequence[Run]) -> list[str]:
+    """A name for each phase: the run's, with its folder's where that says more (`seed-0` of every phase)."""
+    names = [str(run.record["name"]) for run in runs]
+    if len(set(names)) < len(names):
+        names = [f"{run.path.absolute().parent.name}/{run.path.name}" for run in runs]
+    return names if len(set(names)) == len(names) else [f"{k}: {name}" for k, name in enumerate(names, 1)]
 
 
 def trained(run: Run) -> Model:
