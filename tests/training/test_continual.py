@@ -146,6 +146,12 @@ def test_several_seeds_at_once_are_those_alone(frozen: bool, tmp_path: Path):
                 assert torch.equal(value, before[name]), name
 
 
+def test_frozen_and_learning_members_are_not_trained_at_once(tmp_path: Path):
+    plans = [Plan(extended(normed, k == 1), ELBO(), alone(), tmp_path / str(k), SHORT) for k in range(2)]
+    with pytest.raises(ValueError, match="models of one class and shape"):
+        train_together(plans)
+
+
 def test_batches_are_of_the_one_population_and_say_so():
     for size in (1, 10):  # fewer than there are populations, too
         batches = Batches(alone(), size, seed=0)
