@@ -45,6 +45,11 @@ class Seen:
         fit = negative_log_likelihood(self.log_likelihood, self.likelihood)
         return {"squared_error": squared_error(self.x, self.output), "negative_log_likelihood": fit}
 
+    def first(self, count: int) -> "Seen":
+        """Of the first observations, in memory of their own."""
+        few = {name: getattr(self, name)[:count].copy() for name in ("x", "output", "squared", "log_likelihood")}
+        return replace(self, **few)
+
     def drift_from(self, learned: "Seen") -> Result:
         """How far the reconstructions have moved."""
         return output_drift(learned.output, self.output)
@@ -147,8 +152,7 @@ class Phases:
     def _forget(self, found: dict[tuple[int, int], Seen], phase: int, task: int, shown: int) -> None:
         """Of later phases only what is shown is needed again."""
         if phase > self.born(task):
-            whole = found[phase, task]
-            found[phase, task] = replace(whole, x=whole.x[:shown].copy(), output=whole.output[:shown].copy())
+            found[phase, task] = found[phase, task].first(shown)
 
     def _tables(self, kept: Sequence[tuple[int, int, Result]], names: Sequence[str]) -> Arrays:
         """`[phase, task, 3]` value, low and high of each error; drift `[phase, task, 2]`, mean and largest."""
