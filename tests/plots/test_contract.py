@@ -131,8 +131,32 @@ def seeds(kind):
     return plots.seeds({"MIG (dlib), $": {"SR-VAE": summarise([0.3]), **drawn}, "none": {}}, {"none": {"SR-VAE": 0.5}})
 
 
+def forgetting(kind):
+    tables = {f"{name} ({k})": np.sort(np.nan_to_num(fill(kind, 4, 7, 3))) for k, name in list(MANY)[:2]}
+    for table in tables.values():
+        table[np.arange(4)[:, None] + 3 < np.arange(7)] = (
+            np.nan
+        )  # three tasks in the first phase, then one more in each
+    empty = {"none": np.full((4, 7, 3), np.nan)}
+    phases = [f"{name} $ {k}" for k, name in list(MANY)[:4]]
+    return plots.forgetting(
+        {**tables, **empty}, phases, [f"{name} ({k})" for k, name in list(MANY)[:7]], kind == "random"
+    )
+
+
 MANY = list(enumerate(NAMES * 3))
-DRAWINGS = [bands, seeds, feature_bars, curves, kl_bars, code_factors, embedding, single_embedding, comparison]
+DRAWINGS = [
+    bands,
+    seeds,
+    forgetting,
+    feature_bars,
+    curves,
+    kl_bars,
+    code_factors,
+    embedding,
+    single_embedding,
+    comparison,
+]
 SHAPED = [("random", name, populations) for name in SHAPES for populations in ((1, 3) if name == "grey" else (2,))]
 FILLED = [(kind, name, 2) for kind in FILLS[1:] for name in ("grey", "vector")]
 CASES = [

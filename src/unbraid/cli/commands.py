@@ -19,6 +19,7 @@ from unbraid.cli.printing import (
     show_cards,
     show_findings,
     show_followed,
+    show_forgetting,
     show_listed,
     show_paths,
     show_ranked,
@@ -110,6 +111,7 @@ def _given(recipe: "recipes.Recipe[...]", options: dict[str, Any]) -> dict[str, 
 def command_line() -> Parser:
     """Every command and its options."""
     runs = {"nargs": "+", "type": Path, "help": "run folders, shown side by side."}
+    phases = {**runs, "help": "finished runs, one a phase, in the order in which they were trained."}
     page = {"default": Path("report.html"), "type": Path, "help": "page to write."}
     folder = {"nargs": "?", "default": Path("runs"), "type": Path, "help": "where to look (default: runs)"}
     as_json = {"action": "store_true", "help": "print one JSON object a line."}
@@ -131,6 +133,7 @@ def command_line() -> Parser:
         _command("unbraid resume", recipes.resume_all, show_paths),
         _command("unbraid evaluate", recipes.evaluate, show_results),
         _command("unbraid follow", recipes.follow, show_followed),
+        _command("unbraid forgetting", recipes.forgetting, show_forgetting, {"runs": phases}),
         _command("unbraid score", recipes.score, show_scores, {"--json": as_json}),
         _command("unbraid udr", recipes.udr, show_ranked, {"runs": {**runs, "help": "run folders to rank."}}),
         _command("unbraid report", report, print, {"runs": runs, "--out": page}),
@@ -147,6 +150,7 @@ def command_line() -> Parser:
         recipes.table,
         recipes.cells,
         recipes.images,
+        recipes.extend,
     )
     _fill(
         data,

@@ -81,6 +81,16 @@ def show_followed(run: "Run") -> None:
     print(run.path)  # noqa: T201
 
 
+def show_forgetting(run: "Run") -> None:
+    """The error of every task after every phase, and what was forgotten."""
+    from unbraid.metrics import Result
+
+    for plain in (run.forgetting() or {})["results"]:
+        where = f"{plain.pop('task')} after {plain.pop('phase')}"
+        print(f"{where}: {Result.from_dict(plain)}")  # noqa: T201
+    print(run.path)  # noqa: T201
+
+
 def show_scores(scores: recipes.Scores) -> None:
     """Results, and what was left out on standard error."""
     for result in scores.results:

@@ -9,6 +9,7 @@ from unbraid.data.celeba import CelebA
 from unbraid.data.cells import Cells
 from unbraid.data.chairs import ProceduralChairs
 from unbraid.data.cifar import CIFAR10
+from unbraid.data.continual import Extended, OneOf
 from unbraid.data.contract import Data, FactorData, FactorGrid
 from unbraid.data.dsprites import DSprites
 from unbraid.data.flowers import Flowers17
@@ -36,6 +37,7 @@ __all__ = [
     "Chairs",
     "DSprites",
     "Data",
+    "Extended",
     "FactorData",
     "FactorGrid",
     "FashionMNIST",
@@ -45,6 +47,7 @@ __all__ = [
     "GrassyDigits",
     "GrassyMNIST",
     "ImageFolder",
+    "OneOf",
     "Part",
     "Pictures",
     "Populations",

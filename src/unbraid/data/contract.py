@@ -17,6 +17,7 @@ class Data(Configured, ABC):
     shape: of one observation, `(channel, height, width)` or `(feature,)`.
     populations: names of the populations, empty if there is only one.
     population: index into `populations` for every observation, `[n]`, or None.
+    absent: those of the populations of which there are no observations, on purpose; elsewhere an empty one is an error.
     labels: `[n]` integer class of every observation for judging (never for training), or None.
     classes: names of the classes, in the order of `labels`; empty if they have none.
     feature_names: names of the coordinates of vectors; empty if they have none.
@@ -28,6 +29,7 @@ class Data(Configured, ABC):
     shape: tuple[int, ...]
     populations: tuple[str, ...] = ()
     population: Int[np.ndarray, " n"] | None = None
+    absent: tuple[str, ...] = ()
     labels: Int[np.ndarray, " n"] | None = None
     classes: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ class ByClass(Data):
         self.chosen = np.flatnonzero(population >= 0)
         self.population, self.labels = population[self.chosen], data.labels[self.chosen]
         require_members(self.populations, self.population)
-        _inherit(self, data)
+        inherit(self, data)
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -79,9 +79,9 @@ class Populations(Data):
         self.population = np.repeat(np.arange(len(parts)), counts)
         require_members(self.populations, self.population)
         self.starts = np.cumsum([0, *counts[:-1]])
-        _inherit(self, first)
+        inherit(self, first)
         self.missing = any(part.missing for part in parts)
-        self.bounds = _widest([part.bounds for part in parts])
+        self.bounds = widest([part.bounds for part in parts])
         known = [part.labels for part in parts if part.labels is not None]
         same = len({part.classes for part in parts}) == 1
         self.labels = np.concatenate(known) if same and len(known) == len(parts) else None
@@ -137,7 +137,7 @@ class Part(Data):
         self.labels = None if data.labels is None else data.labels[self.chosen]
         if self.population is not None:
             require_members(self.populations, self.population)
-        _inherit(self, data)
+        inherit(self, data)
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -164,13 +164,14 @@ def split(data: Data, seed: int = 0, shares: Sequence[float] = SHARES) -> tuple[
     return first, second, third
 
 
-def _inherit(new: Data, data: Data) -> None:
+def inherit(new: Data, data: Data) -> None:
     """What does not depend on which observations are chosen."""
     new.shape, new.classes, new.feature_names = data.shape, data.classes, data.feature_names
     new.bounds, new.missing = data.bounds, data.missing
 
 
-def _widest(bounds: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:
+def widest(bounds: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:
+    """Bounds that hold all of the data, None where those of some are not known."""
     known = [pair for pair in bounds if pair is not None]
     if len(known) < len(bounds):
         return None

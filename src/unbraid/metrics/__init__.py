@@ -21,6 +21,7 @@ from unbraid.metrics.evidence import evidence, evidence_classification
 from unbraid.metrics.explicitness import EXPLICITNESS_DLIB, ExplicitnessProtocol, explicitness
 from unbraid.metrics.factor_vae import FACTOR_VAE_DLIB, FACTOR_VAE_INFOGAN_CR, FactorVAEProtocol, factor_vae
 from unbraid.metrics.features import FeatureTable, explained_features, feature_table
+from unbraid.metrics.forgetting import forgetting, output_drift
 from unbraid.metrics.importance import LogEvidence, PairedWeights, log_evidence
 from unbraid.metrics.info_mec import INFO_MEC, INFO_MEC_DISCRETE, InfoMECProtocol, info_mec
 from unbraid.metrics.irs import IRS_DLIB, IRSProtocol, irs
@@ -111,6 +112,7 @@ __all__ = [
     "explicitness",
     "factor_vae",
     "feature_table",
+    "forgetting",
     "gaussian_total_correlation",
     "grid_codes",
     "info_mec",
@@ -121,6 +123,7 @@ __all__ = [
     "mig",
     "modularity",
     "negative_log_likelihood",
+    "output_drift",
     "paired_difference",
     "permutation_null",
     "pixel_correlation",

@@ -6,6 +6,7 @@ from unbraid.plots.contact import contact_sheet
 from unbraid.plots.curves import Curve, curves
 from unbraid.plots.embedding import embedding
 from unbraid.plots.features import feature_bars
+from unbraid.plots.forgetting import forgetting
 from unbraid.plots.images import reconstructions, samples, transfer
 from unbraid.plots.latents import code_factors, kl_bars, steps, traversals
 from unbraid.plots.seeds import seeds
@@ -21,6 +22,7 @@ __all__ = [
     "curves",
     "embedding",
     "feature_bars",
+    "forgetting",
     "kl_bars",
     "reconstructions",
     "samples",

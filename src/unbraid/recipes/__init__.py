@@ -3,8 +3,10 @@
 from unbraid.recipes.cells import cells
 from unbraid.recipes.datasets import Finding, check_data, list_data, show_data
 from unbraid.recipes.evaluation import evaluate
+from unbraid.recipes.extending import extend
 from unbraid.recipes.folders import resume
 from unbraid.recipes.following import follow
+from unbraid.recipes.forgetting import forgetting
 from unbraid.recipes.images import images
 from unbraid.recipes.overview import Row, overview
 from unbraid.recipes.recipe import Recipe
@@ -24,7 +26,9 @@ __all__ = [
     "cells",
     "check_data",
     "evaluate",
+    "extend",
     "follow",
+    "forgetting",
     "grassy",
     "images",
     "list_data",

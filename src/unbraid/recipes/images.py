@@ -15,7 +15,7 @@ from unbraid.recipes.recipe import recipe
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
-    from unbraid.data import Data
+    from unbraid.data import Data, Split
     from unbraid.training import Plan
 
 Level = Literal["split", "population", "label"]
@@ -79,7 +79,7 @@ def images(
 
     moved = Translate(translate) if translate else None
     where = None if folder is None else str(folder)
-    parts = [_images(source, split, where, groups, attribute, levels, size, training.seed) for split in SPLITS]
+    parts = [_populations(source, split, where, groups, attribute, levels, size, training.seed) for split in SPLITS]
     widths = (trunk_widths, decoder_widths)
     built = image_model(model, parts[0], shared, private, variance, *widths, training.seed, background)
     minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
@@ -88,20 +88,48 @@ def images(
     return Plan(built, minimised, parts[0], out, training, *parts[1:], record=record, augmentation=moved)
 
 
-def _images(source, split, folder, groups, attribute, levels, size, seed) -> "Data":
-    from unbraid.data import CIFAR10, MNIST, ByClass, CelebA, FashionMNIST, Flowers17, GrassyMNIST, ImageFolder
+def _populations(source, split, folder, groups, attribute, levels, size, seed) -> "Data":
+    from unbraid.data import ByClass
 
+    opened = source_images(source, split, folder, groups, attribute, levels, (size, size), 3, seed)
+    if len(opened.populations) > 1 and (groups is None or source == "grassy-mnist"):  # which knows its groups itself
+        return opened
+    return ByClass(opened, groups)
+
+
+def source_images(
+    source: str,
+    split: "Split",
+    folder: str | None,
+    groups: dict[str, list[str]] | None,
+    attribute: str,
+    levels: tuple[Level, ...],
+    size: tuple[int, int],
+    channels: int,
+    seed: int,
+) -> "Data":
+    """A part of a named data set, or of images in folders, as it comes: with populations, or with classes alone.
+
+    The arguments are those of `images`; height, width and channels are for data without a size of their own.
+
+    Raises:
+        ValueError: no such data set, nor anything at that path, or channels other than 1 or 3 for images in folders.
+    """
+    from unbraid.data import CIFAR10, MNIST, CelebA, FashionMNIST, Flowers17, GrassyMNIST, ImageFolder
+
+    side = size[0] if size[0] == size[1] else size
     named = {
         "mnist": lambda: MNIST(split, folder, seed=seed),
         "fashion-mnist": lambda: FashionMNIST(split, folder, seed=seed),
         "cifar10": lambda: CIFAR10(split, folder, seed=seed),
-        "flowers": lambda: Flowers17(split, folder=folder, size=size, seed=seed),
+        "flowers": lambda: Flowers17(split, folder=folder, size=size[0], seed=seed),
         "grassy-mnist": lambda: GrassyMNIST(split, folder=folder, seed=seed, groups=groups),
-        "celeba": lambda: CelebA(split, by=attribute, size=size, folder=folder, seed=seed),
+        "celeba": lambda: CelebA(split, by=attribute, size=size[0], folder=folder, seed=seed),
     }
     if source not in named and not Path(source).exists():
         raise ValueError(f"expected one of {', '.join(named)}, or the path of images, got '{source}'")
-    opened = named[source]() if source in named else ImageFolder(source, size, levels=levels, split=split, seed=seed)
-    if len(opened.populations) > 1 and (groups is None or source == "grassy-mnist"):  # which knows its groups itself
-        return opened
-    return ByClass(opened, groups)
+    if source in named:
+        return named[source]()
+    if channels not in (1, 3):
+        raise ValueError(f"expected 1 channel (grey) or 3 (colour) for images in folders, got {channels}")
+    return ImageFolder(source, side, channels, levels, split, seed)

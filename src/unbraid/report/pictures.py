@@ -195,6 +195,22 @@ def _code_factors(run: Shown) -> Figure | None:
     return plots.code_factors(codes, factors, _names(run, "factor_names"))
 
 
+def _remembered(run: Shown) -> Figure | None:
+    found, task = _floats(run, "remembered_original", "remembered"), _integers(run, "remembered_task")
+    if found is None or task is None:
+        return None
+    original, phases = found
+    rows = {f"after {name}": phases[k] for k, name in enumerate(_names(run, "forgetting_phases"))}
+    return plots.reconstructions({"original": original, **rows}, task, _names(run, "forgetting_tasks"))
+
+
+def _forgetting(run: Shown) -> Figure | None:
+    errors = {"squared error": "forgetting_squared_error", "-log p(x), nats": "forgetting_negative_log_likelihood"}
+    panels = {label: found[0] for label, name in errors.items() if (found := _floats(run, name))}
+    names = _names(run, "forgetting_phases"), _names(run, "forgetting_tasks")
+    return plots.forgetting(panels, *names) if panels else None
+
+
 def _curves(run: Shown) -> Figure | None:
     return plots.curves(run.curves) if run.curves else None
 
@@ -273,6 +289,21 @@ KINDS = (
         "showing here; the metrics below see them.",
         "Heat map of absolute rank correlation between latents and factors.",
         _code_factors,
+        vector=True,
+    ),
+    _Kind(
+        "What is remembered",
+        "Each column is one held-out observation of a task. Down the rows are its reconstructions after each phase, "
+        "from the one in which its task was learned on; what changes there was changed by later tasks.",
+        "Grid of observations of every task above their reconstructions after every phase.",
+        _remembered,
+    ),
+    _Kind(
+        "Forgetting",
+        "The error of each task on held-out observations, from the phase in which it was learned on, with its 95% "
+        "interval over observations. A line that rises is being forgotten, one that is flat is kept.",
+        "Lines of the error of each task after every phase.",
+        _forgetting,
         vector=True,
     ),
     _Kind(
