@@ -40,7 +40,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_what_differs_between_populations_is_found_under_every_seed(runs, tmp_path):
-    found = stability(list(runs.values()), tmp_path / "out", top=2)
+    found = stability(list(runs.values()), tmp_path / "out", "variance_private_together", top=2)
     assert {row["feature"] for row in found.rows[:2]} == {"x4", "x5"}
     for row in found.rows[:2]:
         assert (row["runs"], row["in_first_2"], row["beyond_null"]) == (2, 2, 2)

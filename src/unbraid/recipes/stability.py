@@ -33,13 +33,13 @@ class Stability:
     picture: Path
 
 
-def stability(runs: Sequence[Path], out: Path, by: str = "variance_private_together", top: int = 20) -> Stability:
+def stability(runs: Sequence[Path], out: Path, by: str = "gain_nats", top: int = 20) -> Stability:
     """Say which features the parts of a model explain under every seed, from evaluated runs of one recipe.
 
     Runs with `shuffle_populations` are the null: what a part claims where populations mean nothing. The table has for
     each population and feature the mean over seeds with its 95% interval (Student's t), in how many runs the feature
     was judged, in how many it is among the first, the mean and the largest value in the null, and in how many runs it
-    exceeds the largest value of any feature in the null; then the means of what else the runs' tables hold.
+    exceeds the largest null value of any feature that all runs have; then the means of what else the runs' tables hold.
 
     Args:
         runs: folders of evaluated runs, at least two that are not shuffled.
@@ -69,7 +69,7 @@ def stability(runs: Sequence[Path], out: Path, by: str = "variance_private_toget
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "features.csv", table)
     panels = {name: _panel(real, nulls.get(name)) for name, real in values.items()}
-    feature_seeds(panels, by.replace("_", " ")).savefig(out / "features.png", dpi=150)
+    feature_seeds(panels, by.replace("_", " ")).savefig(out / "features.png", dpi=110)
     return Stability(results, table, out / "features.csv", out / "features.png")
 
 
@@ -96,6 +96,7 @@ def _rows(name: str, real: "pandas.DataFrame", null: "pandas.DataFrame | None", 
     half = error * stats.t.ppf(0.975, np.maximum(count - 1, 1))
     first = (real.rank(ascending=False) <= top).sum(axis=1)
     order = sorted(real.index, key=lambda feature: (-count[feature], -mean[feature]))
+    limit = None if null is None else np.nanmax(null.reindex(real.dropna().index).to_numpy())
     rows = []
     for rank, feature in enumerate(order, 1):
         row: Row = {"population": name, "rank": rank, "feature": str(feature), "mean": float(mean[feature])}
@@ -104,7 +105,7 @@ def _rows(name: str, real: "pandas.DataFrame", null: "pandas.DataFrame | None", 
         if null is not None:
             here = null.loc[feature] if feature in null.index else null.iloc[:0].max()
             row |= {"null_mean": float(here.mean()), "null_largest": float(here.max())}
-            row["beyond_null"] = int((real.loc[feature] > np.nanmax(null.to_numpy())).sum())
+            row["beyond_null"] = int((real.loc[feature] > limit).sum())
         rows.append(row)
     return rows
 
