@@ -147,7 +147,7 @@ def test_shuffled_populations_move_whole_units():
     for number in np.unique(shuffled.unit):
         assert len(set(shuffled.population[shuffled.unit == number].tolist())) == 1
     assert np.bincount(shuffled.population).tolist() == [30, 60]
-    assert (shuffled.population != data.population).any()
+    assert not np.array_equal(shuffled.population, np.asarray(data.population))
     assert np.array_equal(shuffled.population, Shuffled(data, seed=3).population)
     assert (shuffled.population != Shuffled(data, seed=4).population).any()
     batch = shuffled.batch(np.array([5, 2]))
@@ -164,7 +164,7 @@ def test_shuffled_populations_of_units_in_both_stay_within_the_unit():
     assert shuffled.population is not None
     for number in np.unique(shuffled.unit):
         assert shuffled.population[shuffled.unit == number].sum() == 3
-    assert (shuffled.population != data.population).any()
+    assert not np.array_equal(shuffled.population, np.asarray(data.population))
 
 
 def test_shuffled_rows_without_units_and_data_without_populations():
