@@ -54,7 +54,7 @@ def main(runs: Path, out: Path) -> None:
     """All figures, each a palette PNG."""
     for sweep, names in (("ifnb", CELLS), ("behavior", MICE)):
         parts(runs / sweep, names).savefig(out / f"{sweep}-parts.png", dpi=DOTS)
-    for sweep, by in (("ifnb", "variance_private_together"), ("genotype", "gain_nats"), ("behavior", "gain_nats")):
+    for sweep, by in (("ifnb", "variance_private_together"), ("genotype", "gain_nats")):
         picture = stability(judged(runs / sweep), runs / sweep / "stability", by).picture
         (out / f"{sweep}-seeds.png").write_bytes(picture.read_bytes())
     for file in [*out.glob("ifnb-*.png"), *out.glob("genotype-*.png"), *out.glob("behavior-*.png")]:
