@@ -45,6 +45,7 @@ from unbraid.data import (
     Pictures,
     Populations,
     ProceduralChairs,
+    Shuffled,
     Sprites,
     Table,
     Teapots,
@@ -153,6 +154,7 @@ CASES: dict[str, Callable[[], Data]] = {
         ByClass(KINDS, {"b": ["2"], "a": ["1"]}), OneOf(KINDS, "c", ("b", "a", "c"), ["0"])
     ),
     "part": lambda: Part(Arrays(TABLE, ["b"] * 30 + ["a"] * 30), shares=(0.8, 0.1, 0.1)),
+    "shuffled": lambda: Shuffled(Table(table_file(), "arm", leave_out=["y"], group="id", group_pattern="[^_]+")),
     "dsprites": official_dsprites,
     "image folder": lambda: ImageFolder(noise_images(PETS), 8),
     "image folder, labels": lambda: ImageFolder(noise_images(DIGITS), (8, 6), 1, ("split", "label"), "test"),

@@ -100,6 +100,10 @@ METRICS = {
     "explained_features": Case(
         lambda a, b, seed: metrics.explained_features(a, b, seed=seed), codes(), codes()[::-1].copy(), codes=False
     ),
+    "variance_explained": Case(
+        lambda a, b, seed: metrics.variance_explained(a, b, seed=seed), codes() ** 2, codes()[::-1] ** 2, codes=False
+    ),
+    "rank_stability": Case(lambda values, seed: metrics.rank_stability(values, 10), codes().T, codes=False),
     "squared_error": Case(lambda a, b, seed: metrics.squared_error(a, b), pictures(0), pictures(1), codes=False),
     "output_drift": Case(lambda a, b, seed: metrics.output_drift(a, b), pictures(0), pictures(1), codes=False),
     "forgetting": Case(

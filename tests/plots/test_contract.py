@@ -110,6 +110,19 @@ def feature_bars(kind):
     return plots.feature_bars(names, values, values - 1, values + 1, NAMES[:2], np.abs(values), values)
 
 
+def explained_dots(kind):
+    ends = np.nan_to_num(fill(kind, 3, 30, 3))
+    names = [f"gene {k}" for k in range(30)]
+    return plots.explained_dots(names, {"shared": ends, "private": ends[:, ::-1], "both": ends}, NAMES, ends[..., 0])
+
+
+def feature_seeds(kind):
+    values = fill(kind, 30, 4)
+    names = [f"gene {k}" for k in range(30)]
+    found = {NAMES[2]: (names, np.nan_to_num(values), values), "none": (names[:2], np.ones((2, 3)), np.zeros((2, 0)))}
+    return plots.feature_seeds(found, "variance private together, of a long name that takes a second line")
+
+
 def band(kind, seeds):
     own = fill(kind, seeds, 20)
     curves = [(np.arange(20) * 500.0 * (1 + 0.1 * seed), own[seed]) for seed in range(seeds)]
@@ -145,18 +158,8 @@ def forgetting(kind):
 
 
 MANY = list(enumerate(NAMES * 3))
-DRAWINGS = [
-    bands,
-    seeds,
-    forgetting,
-    feature_bars,
-    curves,
-    kl_bars,
-    code_factors,
-    embedding,
-    single_embedding,
-    comparison,
-]
+DRAWINGS = [bands, seeds, forgetting, feature_bars, explained_dots, feature_seeds, curves, kl_bars]
+DRAWINGS += [code_factors, embedding, single_embedding, comparison]
 SHAPED = [("random", name, populations) for name in SHAPES for populations in ((1, 3) if name == "grey" else (2,))]
 FILLED = [(kind, name, 2) for kind in FILLS[1:] for name in ("grey", "vector")]
 CASES = [

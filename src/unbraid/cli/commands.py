@@ -27,6 +27,7 @@ from unbraid.cli.printing import (
     show_results,
     show_rows,
     show_scores,
+    show_stability,
     show_swept,
 )
 from unbraid.demo import demo
@@ -112,6 +113,8 @@ def command_line() -> Parser:
     """Every command and its options."""
     runs = {"nargs": "+", "type": Path, "help": "run folders, shown side by side."}
     phases = {**runs, "help": "finished runs, one a phase, in the order in which they were trained."}
+    judged = {**runs, "help": "folders of evaluated runs: seeds of one recipe, shuffled populations among them."}
+    tables = {"default": Path("stability"), "type": Path, "help": "folder for features.csv and features.png."}
     page = {"default": Path("report.html"), "type": Path, "help": "page to write."}
     folder = {"nargs": "?", "default": Path("runs"), "type": Path, "help": "where to look (default: runs)"}
     as_json = {"action": "store_true", "help": "print one JSON object a line."}
@@ -136,6 +139,7 @@ def command_line() -> Parser:
         _command("unbraid forgetting", recipes.forgetting, show_forgetting, {"runs": phases}),
         _command("unbraid score", recipes.score, show_scores, {"--json": as_json}),
         _command("unbraid udr", recipes.udr, show_ranked, {"runs": {**runs, "help": "run folders to rank."}}),
+        _command("unbraid stability", recipes.stability, show_stability, {"runs": judged, "--out": tables}),
         _command("unbraid report", report, print, {"runs": runs, "--out": page}),
         _command("unbraid list", recipes.overview, show_rows, {"folder": folder}),
         data,

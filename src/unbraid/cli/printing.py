@@ -105,6 +105,14 @@ def show_ranked(ranked: Sequence[recipes.Ranked]) -> None:
         print(f"{each.run}: {each.result}")  # noqa: T201
 
 
+def show_stability(found: recipes.Stability) -> None:
+    """Agreement of seeds, and where table and picture are."""
+    for name, result in found.results:
+        print(f"{name}: {result}")  # noqa: T201
+    print(found.table)  # noqa: T201
+    print(found.picture)  # noqa: T201
+
+
 def show_rows(rows: Sequence[recipes.Row]) -> None:
     """A table of runs."""
     from rich.console import Console

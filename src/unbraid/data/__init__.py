@@ -17,7 +17,7 @@ from unbraid.data.folders import ImageFolder
 from unbraid.data.grassy import Grassy, GrassyDigits
 from unbraid.data.grassy_mnist import GrassyMNIST
 from unbraid.data.mnist import MNIST, FashionMNIST
-from unbraid.data.populations import ByClass, Part, Populations, split
+from unbraid.data.populations import ByClass, Part, Populations, Shuffled, split
 from unbraid.data.rendered_chairs import Chairs
 from unbraid.data.sprites import Sprites
 from unbraid.data.table import Table
@@ -52,6 +52,7 @@ __all__ = [
     "Pictures",
     "Populations",
     "ProceduralChairs",
+    "Shuffled",
     "Split",
     "Sprites",
     "Table",

@@ -20,6 +20,8 @@ class Data(Configured, ABC):
     absent: those of the populations of which there are no observations, on purpose; elsewhere an empty one is an error.
     labels: `[n]` integer class of every observation for judging (never for training), or None.
     classes: names of the classes, in the order of `labels`; empty if they have none.
+    unit: `[n]` number of the unit that every observation was taken from (samples of one patient), or None where each is
+        one of its own; units are independent of each other, observations of one are not.
     feature_names: names of the coordinates of vectors; empty if they have none.
     bounds: smallest and largest value an observation may have, or None.
     missing: whether coordinates may be missing (NaN).
@@ -32,6 +34,7 @@ class Data(Configured, ABC):
     absent: tuple[str, ...] = ()
     labels: Int[np.ndarray, " n"] | None = None
     classes: tuple[str, ...] = ()
+    unit: Int[np.ndarray, " n"] | None = None
     feature_names: tuple[str, ...] = ()
     bounds: tuple[float, float] | None = None
     missing: bool = False

@@ -14,6 +14,8 @@ from unbraid.data.arrays import Arrays
 from unbraid.data.contract import Data
 from unbraid.types import Batch
 
+SHUFFLE = 5  # keeps these random numbers apart from those of splits with the same seed
+
 
 class ByClass(Data):
     """Data whose populations are groups of its classes; observations of other classes are left out.
@@ -37,6 +39,7 @@ class ByClass(Data):
         self.chosen = np.flatnonzero(population >= 0)
         self.population, self.labels = population[self.chosen], data.labels[self.chosen]
         require_members(self.populations, self.population)
+        self.unit = None if data.unit is None else data.unit[self.chosen]
         inherit(self, data)
 
     def __len__(self) -> int:
@@ -135,6 +138,7 @@ class Part(Data):
         self.populations = data.populations
         self.population = None if data.population is None else data.population[self.chosen]
         self.labels = None if data.labels is None else data.labels[self.chosen]
+        self.unit = None if data.unit is None else data.unit[self.chosen]
         if self.population is not None:
             require_members(self.populations, self.population)
         inherit(self, data)
@@ -149,6 +153,56 @@ class Part(Data):
     def facts(self) -> dict[str, Plain]:
         """Those of the data that are split."""
         return self.data.facts()
+
+
+class Shuffled(Data):
+    """The same observations with populations that mean nothing: what is found in these is found by chance.
+
+    Where every unit (`Data.unit`, such as a patient) is of one population, whole units change places, so that samples
+    of one stay together as they were; where units have observations of several, each unit's are permuted among
+    themselves. Each population keeps as many units, or observations.
+
+    data: with populations.
+    seed: of the permutation.
+
+    Raises:
+        ValueError: the data have no populations.
+    """
+
+    def __init__(self, data: Data, seed: int = 0):
+        if data.population is None:
+            raise ValueError(f"expected data with populations to shuffle, got {data!r}; name their column")
+        self.data, self.seed = data, seed
+        self.populations, self.labels, self.unit = data.populations, data.labels, data.unit
+        self.population = _permuted(data.population, data.unit, np.random.default_rng([seed, SHUFFLE]))
+        inherit(self, data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch(self, index: Int[np.ndarray, " batch"]) -> Batch:
+        """The observations at `index`, each with a population that is another's or by chance its own."""
+        index = self.checked(index)
+        assert self.population is not None
+        return replace(self.data.batch(index), population=torch.from_numpy(self.population[index]))
+
+    def facts(self) -> dict[str, Plain]:
+        """Those of the data."""
+        return self.data.facts()
+
+
+def _permuted(
+    population: Int[np.ndarray, " n"], unit: Int[np.ndarray, " n"] | None, rng: np.random.Generator
+) -> Int[np.ndarray, " n"]:
+    if unit is None:
+        return rng.permutation(population)
+    first, of = np.unique(unit, return_index=True, return_inverse=True)[1:]
+    if (population[first][of] == population).all():
+        return rng.permutation(population[first])[of]
+    permuted = population.copy()
+    for number in range(len(first)):
+        permuted[of == number] = rng.permutation(population[of == number])
+    return permuted
 
 
 def split(data: Data, seed: int = 0, shares: Sequence[float] = SHARES) -> tuple[Part, Part, Part]:

@@ -44,8 +44,18 @@ from unbraid.metrics.reconstruction import negative_log_likelihood, pixel_correl
 from unbraid.metrics.result import Result
 from unbraid.metrics.sap import SAP_DLIB, SAP_DLIB_CONTINUOUS, SAPProtocol, sap
 from unbraid.metrics.source import Source, continuous_codes, grid_codes, lazy_codes, row_codes
+from unbraid.metrics.stability import rank_stability
 from unbraid.metrics.total_correlation import gaussian_total_correlation
 from unbraid.metrics.udr import UDR_LASSO, UDR_SPEARMAN, UDRProtocol, udr
+from unbraid.metrics.variance import (
+    VarianceTable,
+    deviances,
+    moved,
+    rescaled,
+    squared_deviations,
+    variance_explained,
+    variance_table,
+)
 
 __all__ = [
     "ALIGNED",
@@ -98,6 +108,7 @@ __all__ = [
     "Source",
     "Summary",
     "UDRProtocol",
+    "VarianceTable",
     "active_units",
     "aligned",
     "beta_vae",
@@ -106,6 +117,7 @@ __all__ = [
     "continuous_codes",
     "dci",
     "dci_es",
+    "deviances",
     "evidence",
     "evidence_classification",
     "explained_features",
@@ -122,6 +134,7 @@ __all__ = [
     "log_evidence",
     "mig",
     "modularity",
+    "moved",
     "negative_log_likelihood",
     "output_drift",
     "paired_difference",
@@ -130,11 +143,16 @@ __all__ = [
     "population_leakage",
     "private_information",
     "psnr",
+    "rank_stability",
     "regression_leakage",
+    "rescaled",
     "row_codes",
     "sap",
+    "squared_deviations",
     "squared_error",
     "ssim",
     "summarise",
     "udr",
+    "variance_explained",
+    "variance_table",
 ]

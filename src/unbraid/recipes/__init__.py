@@ -14,6 +14,7 @@ from unbraid.recipes.scoring import Scores, score
 from unbraid.recipes.seeds import resume_all, train_seeds
 from unbraid.recipes.selection import Ranked, udr
 from unbraid.recipes.sequential import sequential
+from unbraid.recipes.stability import Stability, stability
 from unbraid.recipes.tables import table
 from unbraid.recipes.training import grassy, sprites, vectors
 
@@ -23,6 +24,7 @@ __all__ = [
     "Recipe",
     "Row",
     "Scores",
+    "Stability",
     "cells",
     "check_data",
     "evaluate",
@@ -39,6 +41,7 @@ __all__ = [
     "sequential",
     "show_data",
     "sprites",
+    "stability",
     "table",
     "train_seeds",
     "udr",

@@ -14,6 +14,7 @@ from unbraid.report.tables import Row
 
 # variance of the posterior mean over data (Burda et al. 2016, section 5.2)
 ACTIVE_VARIANCE = 0.01
+ENDS = ("share", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,17 @@ def _features(run: Shown) -> Figure | None:
     return plots.feature_bars(_names(run, "feature_names"), gain, low, high, _names(run), by_chance, shift, shift_name)
 
 
+def _explained(run: Shown) -> Figure | None:
+    parts = {"shared part": "shared", "private part": "private", "both": "both"}
+    found = {label: _floats(run, *(f"explained_{name}_{end}" for end in ENDS)) for label, name in parts.items()}
+    gain = _floats(run, "feature_gain")
+    ends = {label: np.stack(each, axis=-1) for label, each in found.items() if each is not None}
+    if gain is None or len(ends) < len(parts):
+        return None
+    order = np.vstack([gain[0], ends["private part"][-1:, :, 0]])
+    return plots.explained_dots(_names(run, "feature_names"), ends, [*_names(run), "all populations together"], order)
+
+
 def _code_factors(run: Shown) -> Figure | None:
     found = _floats(run, "codes", "factors")
     if found is None:
@@ -280,6 +292,17 @@ KINDS = (
         "one only, should be here; one that varies alike in all should not.",
         "Bars of the features that the private part of each population explains most, largest first.",
         _features,
+        vector=True,
+    ),
+    _Kind(
+        "Variance that each part explains",
+        "The share of a feature's variance over held-out observations (of its deviance, for counts) that the shared "
+        "part alone explains, the private part alone, and both. Within a population the features are those above, in "
+        "the same order. In all populations together, what differs from one to the next is variance too; there the "
+        "features are those of which the private part explains most. An encoder sees what it reconstructs, so that a "
+        "little is explained by chance: compare with a run of shuffled populations.",
+        "Dots with intervals of the share of variance that each part explains of each feature.",
+        _explained,
         vector=True,
     ),
     _Kind(
