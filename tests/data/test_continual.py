@@ -51,6 +51,17 @@ def test_a_new_population_stands_behind_the_others():
     assert (again.labels[-30:] == 2).all()
 
 
+def test_units_of_old_and_new_data_are_others():
+    taken = Arrays(KINDS.x, labels=LABELS, classes=KINDS.classes)
+    taken.unit = np.arange(90) // 9
+    both = Extended(ByClass(taken, {"cats": ["cat"], "dogs": ["dog"]}), OneOf(taken, "emu", ("cats", "dogs", "emu")))
+    assert both.unit is not None
+    old, new = both.unit[:60], both.unit[60:]
+    assert np.array_equal(old, taken.unit[LABELS != 2])
+    assert not set(old.tolist()) & set(new.tolist())
+    assert len(set(new.tolist())) == 10
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -37,6 +37,7 @@ class OneOf(Data):
             raise ValueError(f"expected observations of '{name}', got none of {len(data)}; choose other members")
         self.population = np.full(len(self.chosen), self.populations.index(name))
         self.labels = None if data.labels is None else data.labels[self.chosen]
+        self.unit = None if data.unit is None else data.unit[self.chosen]
         inherit(self, data)
 
     def __len__(self) -> int:
@@ -58,7 +59,8 @@ class Extended(Data):
     """Data with populations, and the observations of one more behind them.
 
     data: with populations.
-    added: the new one's observations; its `populations` are those of the data and its name.
+    added: the new one's observations; its `populations` are those of the data and its name. Its units, if both have
+        them, are other units than those of the data.
 
     Raises:
         ValueError: the populations do not fit together, or shapes or features differ.
@@ -84,6 +86,8 @@ class Extended(Data):
         self.classes = data.classes if data.classes == added.classes else ()
         if data.labels is not None and added.labels is not None and data.classes == added.classes:
             self.labels = np.concatenate([data.labels, added.labels])
+        if data.unit is not None and added.unit is not None:
+            self.unit = np.concatenate([data.unit, added.unit - added.unit.min() + data.unit.max() + 1])
 
     def __len__(self) -> int:
         return len(self.data) + len(self.added)
