@@ -95,10 +95,10 @@ class Together:
             if losses:
                 alive = f"{len(losses)} of {len(self.members)} alive"
                 display.show(step, f"loss {min(losses):.1f} to {max(losses):.1f}, {alive}")
+        self.snapshot()  # before those leave whose training ends here
         if self.alive and self.alive[0].validation is not None and (last or step % self.training.validate_every == 0):
             self.each(Loop.validate)
             self.part_from([member for member in self.alive if member.stopped])
-        self.snapshot()
         if time.monotonic() - self.saved_at >= self.training.checkpoint_seconds:
             self.save()
 
