@@ -20,9 +20,10 @@ from unbraid.runs import write_atomically
 from unbraid.sweeps import Job
 from unbraid.sweeps.judged import finished
 
-PAPER = (
-    "Disentangled Representation Learning with Sequential Residual Variational Autoencoder (submission to ICLR 2020)"
-)
+PAPERS = {
+    "srvae": "Disentangled Representation Learning with Sequential Residual Variational Autoencoder",
+    "cpvae": "Isolating Latent Structure with Cross-population Variational Autoencoders",
+}
 KINDS = {"held up": "for", "one seed: held up": "for", "the other way round": "against", "they differ": "against"}
 KINDS |= {"one seed: the other way round": "against"}
 
@@ -49,9 +50,10 @@ def write_page(file: Path, found: Summed, jobs: Sequence[Job], rows: Sequence[Ro
 
 
 def _about(experiment: Experiment) -> str:
+    paper = f"Paper: {PAPERS[experiment.name.partition('.')[0]]} (submission to ICLR 2020)"
     if experiment.figure is None:
-        return f"Beyond the paper, on the runs that reproduce it: {experiment.task.name}. Paper: {PAPER}."
-    return f"Reproduces {experiment.figure} of the paper on {experiment.task.name}. Paper: {PAPER}."
+        return f"Beyond the paper, on the runs that reproduce it: {experiment.task.name}. {paper}."
+    return f"Reproduces {experiment.figure} of the paper on {experiment.task.name}. {paper}."
 
 
 def _missing(found: Summed) -> str:
