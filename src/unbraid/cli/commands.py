@@ -33,6 +33,7 @@ from unbraid.cli.printing import (
 from unbraid.demo import demo
 from unbraid.report import report
 from unbraid.reproductions import EXPERIMENTS, Experiment, Reproduced, reproduce, reproductions
+from unbraid.reproductions.jobs import names_of
 from unbraid.sweeps import Judging, Swept, parse_over, sweep
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def _reproduction(experiment: Experiment, seeds: dict[str, Any]) -> Parser:
     by_hand = {"--seeds": {**seeds, "help": "seeds of every method (0 1 2, or 0-9); default: those of the scale."}}
     prog, function = f"unbraid reproduce {experiment.name}", _without(reproduce, {"name"})
     command = _command(prog, function, show_reproduced, by_hand)
-    where = f"{experiment.figure or 'beyond the paper'}, {experiment.task.name}"
+    where = f"{experiment.figure or 'beyond the paper'}, {names_of(experiment)}"
     command.description = f"{experiment.title} ({where}).\n\n{command.description}"
     command.function = partial(_reproduce, experiment.name)
     return command
