@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unbraid import recipes
 from unbraid.reproductions import Listed, Reproduced
-from unbraid.sweeps import Swept
+from unbraid.sweeps import Outcome, Swept
 
 if TYPE_CHECKING:
     from unbraid.data import Card
@@ -36,10 +36,7 @@ def show_swept(swept: Swept) -> None:
     for each in swept.measured:
         print(f"{each.method}: {each.measure} = {each}")  # noqa: T201
     print(swept.results)  # noqa: T201
-    if swept.failed:
-        sys.stdout.flush()
-        reasons = "; ".join(f"{outcome.job.name}: {outcome.message}" for outcome in swept.failed)
-        raise ValueError(f"expected {len(swept.outcomes)} finished runs, but {len(swept.failed)} failed: {reasons}")
+    _refuse(swept.failed, len(swept.outcomes))
 
 
 def show_reproduced(found: Reproduced) -> None:
@@ -47,10 +44,14 @@ def show_reproduced(found: Reproduced) -> None:
     for judged in found.verdicts:
         print(f"{judged.verdict or 'not measured'}: {judged.claim.says} ({judged.claim.measure.name})")  # noqa: T201
     print(found.page)  # noqa: T201
-    if found.failed:
+    _refuse(found.failed, found.runs)
+
+
+def _refuse(failed: Sequence[Outcome], runs: int) -> None:
+    if failed:
         sys.stdout.flush()
-        reasons = "; ".join(f"{outcome.job.name}: {outcome.message}" for outcome in found.failed)
-        raise ValueError(f"{len(found.failed)} runs failed and are left out: {reasons}")
+        reasons = "; ".join(f"{outcome.job.name}: {outcome.message}" for outcome in failed)
+        raise ValueError(f"expected {runs} finished runs, but {len(failed)} failed: {reasons}")
 
 
 def show_listed(rows: Sequence[Listed]) -> None:

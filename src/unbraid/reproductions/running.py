@@ -21,12 +21,13 @@ class Reproduced:
 
     page, numbers: files that were written.
     verdicts: on each claim.
-    failed: runs that failed, which the numbers leave out.
+    runs: how many there are; failed: those that failed, which the numbers leave out.
     """
 
     page: Path
     numbers: Path
     verdicts: "tuple[Judged, ...]"
+    runs: int
     failed: "tuple[Outcome, ...]"
 
 
@@ -70,7 +71,7 @@ def reproduce(
     numbers = folder / "numbers.json"
     write_atomically(numbers, (json.dumps(found.plain, indent=1) + "\n").encode())
     page = write_page(folder / "index.html", found, jobs, rows)
-    return Reproduced(page, numbers, found.verdicts, swept.failed)
+    return Reproduced(page, numbers, found.verdicts, len(jobs), swept.failed)
 
 
 @dataclass(frozen=True)
