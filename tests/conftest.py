@@ -24,7 +24,7 @@ settings.register_profile("unbraid", deadline=None, derandomize=True)  # the sam
 settings.load_profile("unbraid")
 
 from unbraid.likelihoods import Bernoulli, Gaussian  # noqa: E402
-from unbraid.models import CPVAE, ContrastiveVAE, Model, SequentialVAE  # noqa: E402
+from unbraid.models import CPVAE, ContrastiveVAE, Model, SequentialVAE, add_population  # noqa: E402
 from unbraid.nets import (  # noqa: E402
     ConvDecoder,
     ConvTrunk,
@@ -60,6 +60,12 @@ def population_conv(count: int) -> Model:
     return CPVAE(NormTrunk(SMALL, (4, 4)), SkipDecoder(3, SMALL, (4, 4), 0.5), private, likelihood, NAMES[:count])
 
 
+def extended_conv() -> Model:
+    model = population_conv(2)
+    assert isinstance(model, CPVAE)
+    return add_population(model, NAMES[2])
+
+
 def population_mlp(count: int) -> Model:
     private = [MLPDecoder(2, 5, (8,)) for _ in range(count)]
     return CPVAE(MLPTrunk(5, (8,)), MLPDecoder(3, 5, (8,)), private, Gaussian(0.5, learned=True), NAMES[:count])
@@ -84,6 +90,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "CPVAE of 2, conv": lambda: population_conv(2),
     "CPVAE of 2, MLP": lambda: population_mlp(2),
     "CPVAE of 3, MLP": lambda: population_mlp(3),
+    "CPVAE of 2 and another, conv": extended_conv,
     "contrastive VAE of 2, conv": contrastive_conv,
     "contrastive VAE of 2, MLP": lambda: contrastive_mlp(2, "first"),
     "contrastive VAE of 3, MLP": lambda: contrastive_mlp(3, "second"),

@@ -170,6 +170,8 @@ def test_refuses_a_wrong_file_of_options(content, expected, tmp_path, capsys):
         ("train vectors new --seeds 1 0-2", "expected different seeds, at least one, got [1, 0, 1, 2]"),
         ("evaluate nowhere", "expected a run folder"),
         ("follow nowhere", "expected a run folder"),
+        ("forgetting nowhere", "expected a run folder"),
+        ("train extend new nowhere iris flowers", "expected a run folder"),
         ("sweep vectors new --over shared=2,x", "expected a whole number for shared, got 'x'"),
         ("sweep vectors new --over shared", "expected NAME=VALUE,VALUE for --over"),
         ("sweep vectors new --over shraed=2", "did you mean shared?"),

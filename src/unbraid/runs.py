@@ -273,17 +273,31 @@ class Run:
 
     def save_evaluation(self, results: dict[str, Any], arrays: dict[str, Shaped[np.ndarray, "..."]]) -> None:
         """Write `evaluation/results.json` and `evaluation/arrays.npz`."""
-        folder = self.path / "evaluation"
-        folder.mkdir(exist_ok=True)
-        temporary = folder / f"arrays.{os.getpid()}.tmp.npz"  # two evaluations may run at once
-        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
-        temporary.replace(folder / "arrays.npz")
-        write_atomically(folder / "results.json", (json.dumps(results, indent=1) + "\n").encode())
+        self._save_measured("results.json", results, "arrays.npz", arrays)
 
     def evaluation(self) -> dict[str, Any] | None:
         """The evaluation's results, or None if the run was not evaluated."""
         file = self.path / "evaluation" / "results.json"
         return json.loads(file.read_text()) if file.is_file() else None
+
+    def save_forgetting(self, results: dict[str, Any], arrays: dict[str, Shaped[np.ndarray, "..."]]) -> None:
+        """Write `evaluation/forgetting.json` and `evaluation/forgetting.npz`."""
+        self._save_measured("forgetting.json", results, "forgetting.npz", arrays)
+
+    def forgetting(self) -> dict[str, Any] | None:
+        """What this run and those before it know of every task, or None if nobody asked; "results" has the numbers."""
+        file = self.path / "evaluation" / "forgetting.json"
+        return json.loads(file.read_text()) if file.is_file() else None
+
+    def _save_measured(
+        self, name: str, results: dict[str, Any], beside: str, arrays: dict[str, Shaped[np.ndarray, "..."]]
+    ) -> None:
+        folder = self.path / "evaluation"
+        folder.mkdir(exist_ok=True)
+        temporary = folder / f"{beside}.{os.getpid()}.tmp.npz"  # two evaluations may run at once
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+        temporary.replace(folder / beside)
+        write_atomically(folder / name, (json.dumps(results, indent=1) + "\n").encode())
 
     def save_over_training(self, points: dict[str, Any]) -> None:
         """Write `evaluation/over_training.json`."""

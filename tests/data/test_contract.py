@@ -31,6 +31,7 @@ from unbraid.data import (
     Chairs,
     Data,
     DSprites,
+    Extended,
     FactorData,
     FactorGrid,
     FashionMNIST,
@@ -39,10 +40,12 @@ from unbraid.data import (
     GrassyDigits,
     GrassyMNIST,
     ImageFolder,
+    OneOf,
     Part,
     Pictures,
     Populations,
     ProceduralChairs,
+    Shuffled,
     Sprites,
     Table,
     Teapots,
@@ -146,7 +149,12 @@ CASES: dict[str, Callable[[], Data]] = {
     "sprites 16": lambda: Sprites(16),
     "by class": lambda: ByClass(KINDS, {"b": ["2", "0"], "a": ["1"]}),
     "populations": lambda: Populations({"a": KINDS, "b": Arrays(np.where(TABLE > 2, np.nan, TABLE), missing=True)}),
+    "one of three": lambda: OneOf(KINDS, "c", ("a", "b", "c"), ["0", "1"]),
+    "two and one more": lambda: Extended(
+        ByClass(KINDS, {"b": ["2"], "a": ["1"]}), OneOf(KINDS, "c", ("b", "a", "c"), ["0"])
+    ),
     "part": lambda: Part(Arrays(TABLE, ["b"] * 30 + ["a"] * 30), shares=(0.8, 0.1, 0.1)),
+    "shuffled": lambda: Shuffled(Table(table_file(), "arm", leave_out=["y"], group="id", group_pattern="[^_]+")),
     "dsprites": official_dsprites,
     "image folder": lambda: ImageFolder(noise_images(PETS), 8),
     "image folder, labels": lambda: ImageFolder(noise_images(DIGITS), (8, 6), 1, ("split", "label"), "test"),
@@ -265,7 +273,7 @@ def test_population_names_what_the_batch_says(data: Data):
     else:
         assert len(data.population) == len(data)
         assert len(set(data.populations)) == len(data.populations)
-        assert set(data.population.tolist()) == set(range(len(data.populations)))
+        assert {data.populations[k] for k in data.population} == set(data.populations) - set(data.absent)
         assert population is not None
         assert np.array_equal(population.numpy(), data.population[some(data)])
 

@@ -1,13 +1,14 @@
 """Populations from classes and from several sets, and splits of any data."""
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unbraid.configuration import build, describe
-from unbraid.data import Arrays, ByClass, GrassyDigits, Part, Populations, Sprites, Table, split
+from unbraid.data import Arrays, ByClass, GrassyDigits, Part, Populations, Shuffled, Sprites, Table, split
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(90) % 3
@@ -134,3 +135,42 @@ def test_cards_of_what_data_are_made_of_are_found_once():
     both = Part(Populations({"a": digits, "b": GrassyDigits(count=20, seed=1)}))
     assert both.cards == digits.cards
     assert both.held > digits.held
+
+
+def test_shuffled_populations_move_whole_units():
+    frame = pandas.DataFrame({"x": np.arange(90.0), "arm": ["a", "b", "b"] * 30})
+    frame["who"] = [f"m{k // 9 * 3 + k % 3}" for k in range(90)]  # three rows of each, all of one arm
+    data = Table(frame, "arm", group="who", split="all")
+    shuffled = Shuffled(data, seed=3)
+    assert shuffled.unit is not None
+    assert shuffled.population is not None
+    for number in np.unique(shuffled.unit):
+        assert len(set(shuffled.population[shuffled.unit == number].tolist())) == 1
+    assert np.bincount(shuffled.population).tolist() == [30, 60]
+    assert not np.array_equal(shuffled.population, np.asarray(data.population))
+    assert shuffled.population.tolist() == np.asarray(Shuffled(data, seed=3).population).tolist()
+    assert (shuffled.population != Shuffled(data, seed=4).population).any()
+    batch = shuffled.batch(np.array([5, 2]))
+    assert batch.population is not None
+    assert batch.population.tolist() == shuffled.population[[5, 2]].tolist()
+    assert torch.equal(batch.x, data.batch(np.array([5, 2])).x)
+
+
+def test_shuffled_populations_of_units_in_both_stay_within_the_unit():
+    frame = pandas.DataFrame({"x": np.arange(60.0), "time": ["before", "after"] * 30, "who": np.arange(60) // 6 + 100})
+    data = Table(frame, "time", group="who", split="all")
+    shuffled = Shuffled(data)
+    assert shuffled.unit is not None
+    assert shuffled.population is not None
+    for number in np.unique(shuffled.unit):
+        assert shuffled.population[shuffled.unit == number].sum() == 3
+    assert not np.array_equal(shuffled.population, np.asarray(data.population))
+
+
+def test_shuffled_rows_without_units_and_data_without_populations():
+    data = Arrays(np.random.default_rng(0).normal(size=(40, 2)), ["a"] * 30 + ["b"] * 10)
+    shuffled = Shuffled(data)
+    assert shuffled.population is not None
+    assert np.bincount(shuffled.population).tolist() == [30, 10]
+    with pytest.raises(ValueError, match="expected data with populations to shuffle"):
+        Shuffled(Arrays(np.ones((3, 2))))

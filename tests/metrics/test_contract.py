@@ -100,7 +100,18 @@ METRICS = {
     "explained_features": Case(
         lambda a, b, seed: metrics.explained_features(a, b, seed=seed), codes(), codes()[::-1].copy(), codes=False
     ),
+    "variance_explained": Case(
+        lambda a, b, seed: metrics.variance_explained(a, b, seed=seed), codes() ** 2, codes()[::-1] ** 2, codes=False
+    ),
+    "rank_stability": Case(lambda values, seed: metrics.rank_stability(values, 10), codes().T, codes=False),
     "squared_error": Case(lambda a, b, seed: metrics.squared_error(a, b), pictures(0), pictures(1), codes=False),
+    "output_drift": Case(lambda a, b, seed: metrics.output_drift(a, b), pictures(0), pictures(1), codes=False),
+    "forgetting": Case(
+        lambda a, b, seed: metrics.forgetting(a, b, "squared_error"),
+        pictures(0)[:, 0, 0, 0],
+        pictures(1)[:, 0, 0, 0],
+        codes=False,
+    ),
     "psnr": Case(lambda a, b, seed: metrics.psnr(a, b, 1.0), pictures(0), pictures(1), codes=False),
     "ssim": Case(lambda a, b, seed: metrics.ssim(a, b, 1.0), pictures(0), pictures(1), codes=False),
     "pixel_correlation": Case(

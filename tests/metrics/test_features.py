@@ -58,3 +58,20 @@ def test_shapes_and_names_must_agree(as_a_user):
         feature_table(gains(0), gains(0)[:, 1:])
     with pytest.raises(ValueError, match="name for each of 300 features, got 1"):
         explained_features(gains(0), gains(0), ["one"])
+
+
+def test_units_count_and_not_their_observations(as_a_user):
+    gain, unit = gains(0, effect=1.0), np.arange(100) // 10
+    table = feature_table(gain, 0 * gain, unit=unit)
+    np.testing.assert_allclose(table.nats, gain.mean(0))
+    of_units = gain.reshape(10, 10, -1).mean(1)
+    error = of_units.std(0, ddof=1) / np.sqrt(10)
+    np.testing.assert_allclose(table.high - table.nats, 2.262 * error, rtol=1e-3)  # Student's t of 9
+    copied = feature_table(np.repeat(of_units, 10, 0), np.zeros_like(gain), unit=unit)
+    np.testing.assert_allclose(copied.by_chance, table.by_chance)
+    result = explained_features(gain, 0 * gain, unit=unit)
+    assert result.parameters["units"] == 10
+    assert result.interval is not None
+    assert result.interval[0] < result.value < result.interval[1]
+    with pytest.raises(ValueError, match="as many units as"):
+        feature_table(gain, 0 * gain, unit=unit[1:])

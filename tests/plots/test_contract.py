@@ -110,6 +110,19 @@ def feature_bars(kind):
     return plots.feature_bars(names, values, values - 1, values + 1, NAMES[:2], np.abs(values), values)
 
 
+def explained_dots(kind):
+    ends = np.nan_to_num(fill(kind, 3, 30, 3))
+    names = [f"gene {k}" for k in range(30)]
+    return plots.explained_dots(names, {"shared": ends, "private": ends[:, ::-1], "both": ends}, NAMES, ends[..., 0])
+
+
+def feature_seeds(kind):
+    values = fill(kind, 30, 4)
+    names = [f"gene {k}" for k in range(30)]
+    found = {NAMES[2]: (names, np.nan_to_num(values), values), "none": (names[:2], np.ones((2, 3)), np.zeros((2, 0)))}
+    return plots.feature_seeds(found, "variance private together, of a long name that takes a second line")
+
+
 def band(kind, seeds):
     own = fill(kind, seeds, 20)
     curves = [(np.arange(20) * 500.0 * (1 + 0.1 * seed), own[seed]) for seed in range(seeds)]
@@ -131,8 +144,22 @@ def seeds(kind):
     return plots.seeds({"MIG (dlib), $": {"SR-VAE": summarise([0.3]), **drawn}, "none": {}}, {"none": {"SR-VAE": 0.5}})
 
 
+def forgetting(kind):
+    tables = {f"{name} ({k})": np.sort(np.nan_to_num(fill(kind, 4, 7, 3))) for k, name in list(MANY)[:2]}
+    for table in tables.values():
+        table[np.arange(4)[:, None] + 3 < np.arange(7)] = (
+            np.nan
+        )  # three tasks in the first phase, then one more in each
+    empty = {"none": np.full((4, 7, 3), np.nan)}
+    phases = [f"{name} $ {k}" for k, name in list(MANY)[:4]]
+    return plots.forgetting(
+        {**tables, **empty}, phases, [f"{name} ({k})" for k, name in list(MANY)[:7]], kind == "random"
+    )
+
+
 MANY = list(enumerate(NAMES * 3))
-DRAWINGS = [bands, seeds, feature_bars, curves, kl_bars, code_factors, embedding, single_embedding, comparison]
+DRAWINGS = [bands, seeds, forgetting, feature_bars, explained_dots, feature_seeds, curves, kl_bars]
+DRAWINGS += [code_factors, embedding, single_embedding, comparison]
 SHAPED = [("random", name, populations) for name in SHAPES for populations in ((1, 3) if name == "grey" else (2,))]
 FILLED = [(kind, name, 2) for kind in FILLS[1:] for name in ("grey", "vector")]
 CASES = [

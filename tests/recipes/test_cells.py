@@ -58,13 +58,22 @@ def test_planted_genes_are_what_private_parts_explain(file, objective, tmp_path)
     assert evaluation is not None
     explained = [one for one in evaluation["results"] if one["metric"] == "explained_features"]
     assert len(explained) == 4
+    # over all cells together, which vary in the treatment too; so short a training has hardly found the types
+    share = {part: arrays[f"explained_{part}_share"][-1] for part in ("shared", "private", "both")}
+    assert set(np.argsort(-share["private"])[:3].tolist()) == set(CHANGED)
+    assert (share["private"][list(CHANGED)] > arrays["explained_private_by_chance"][-1, list(CHANGED)]).all()
+    assert (share["private"][list(TYPED)] < 0.1).all()
+    assert (share["both"][list(CHANGED)] > 0.4).all()
     table = pandas.read_csv(run.path / "evaluation" / "features.csv", float_precision="round_trip")
     best = table[table["population"] == "treated"].head(3)
     assert best["feature"].tolist() == [f"g{gene}" for gene in order[:3]]
     assert best["rank"].tolist() == [1, 2, 3]
+    together = arrays["explained_private_share"][-1, order[:3]].tolist()
+    assert best["variance_private_together"].tolist() == together
+    assert best["variance_shared"].tolist() == arrays["explained_shared_share"][treated, order[:3]].tolist()
     assert best["gain_nats"].tolist() == arrays["feature_gain"][treated, order[:3]].tolist()
     assert len(table) == 2 * GENES
-    assert "What the private parts explain" in report([run.path], tmp_path / "page.html").read_text()
+    assert "Variance that each part explains" in report([run.path], tmp_path / "page.html").read_text()
 
 
 def test_a_run_is_rebuilt_with_the_start_of_its_decoders(file, tmp_path):

@@ -19,6 +19,7 @@ from unbraid.cli.printing import (
     show_cards,
     show_findings,
     show_followed,
+    show_forgetting,
     show_listed,
     show_paths,
     show_ranked,
@@ -26,11 +27,13 @@ from unbraid.cli.printing import (
     show_results,
     show_rows,
     show_scores,
+    show_stability,
     show_swept,
 )
 from unbraid.demo import demo
 from unbraid.report import report
 from unbraid.reproductions import EXPERIMENTS, Experiment, Reproduced, reproduce, reproductions
+from unbraid.reproductions.jobs import names_of
 from unbraid.sweeps import Judging, Swept, parse_over, sweep
 
 if TYPE_CHECKING:
@@ -110,6 +113,9 @@ def _given(recipe: "recipes.Recipe[...]", options: dict[str, Any]) -> dict[str, 
 def command_line() -> Parser:
     """Every command and its options."""
     runs = {"nargs": "+", "type": Path, "help": "run folders, shown side by side."}
+    phases = {**runs, "help": "finished runs, one a phase, in the order in which they were trained."}
+    judged = {**runs, "help": "folders of evaluated runs: seeds of one recipe, shuffled populations among them."}
+    tables = {"default": Path("stability"), "type": Path, "help": "folder for features.csv and features.png."}
     page = {"default": Path("report.html"), "type": Path, "help": "page to write."}
     folder = {"nargs": "?", "default": Path("runs"), "type": Path, "help": "where to look (default: runs)"}
     as_json = {"action": "store_true", "help": "print one JSON object a line."}
@@ -131,8 +137,10 @@ def command_line() -> Parser:
         _command("unbraid resume", recipes.resume_all, show_paths),
         _command("unbraid evaluate", recipes.evaluate, show_results),
         _command("unbraid follow", recipes.follow, show_followed),
+        _command("unbraid forgetting", recipes.forgetting, show_forgetting, {"runs": phases}),
         _command("unbraid score", recipes.score, show_scores, {"--json": as_json}),
         _command("unbraid udr", recipes.udr, show_ranked, {"runs": {**runs, "help": "run folders to rank."}}),
+        _command("unbraid stability", recipes.stability, show_stability, {"runs": judged, "--out": tables}),
         _command("unbraid report", report, print, {"runs": runs, "--out": page}),
         _command("unbraid list", recipes.overview, show_rows, {"folder": folder}),
         data,
@@ -147,6 +155,7 @@ def command_line() -> Parser:
         recipes.table,
         recipes.cells,
         recipes.images,
+        recipes.extend,
     )
     _fill(
         data,
@@ -174,7 +183,7 @@ def _reproduction(experiment: Experiment, seeds: dict[str, Any]) -> Parser:
     by_hand = {"--seeds": {**seeds, "help": "seeds of every method (0 1 2, or 0-9); default: those of the scale."}}
     prog, function = f"unbraid reproduce {experiment.name}", _without(reproduce, {"name"})
     command = _command(prog, function, show_reproduced, by_hand)
-    where = f"{experiment.figure or 'beyond the paper'}, {experiment.task.name}"
+    where = f"{experiment.figure or 'beyond the paper'}, {names_of(experiment)}"
     command.description = f"{experiment.title} ({where}).\n\n{command.description}"
     command.function = partial(_reproduce, experiment.name)
     return command

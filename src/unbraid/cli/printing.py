@@ -82,6 +82,16 @@ def show_followed(run: "Run") -> None:
     print(run.path)  # noqa: T201
 
 
+def show_forgetting(run: "Run") -> None:
+    """The error of every task after every phase, and what was forgotten."""
+    from unbraid.metrics import Result
+
+    for plain in (run.forgetting() or {})["results"]:
+        where = f"{plain.pop('task')} after {plain.pop('phase')}"
+        print(f"{where}: {Result.from_dict(plain)}")  # noqa: T201
+    print(run.path)  # noqa: T201
+
+
 def show_scores(scores: recipes.Scores) -> None:
     """Results, and what was left out on standard error."""
     for result in scores.results:
@@ -94,6 +104,14 @@ def show_ranked(ranked: Sequence[recipes.Ranked]) -> None:
     """Runs by agreement."""
     for each in ranked:
         print(f"{each.run}: {each.result}")  # noqa: T201
+
+
+def show_stability(found: recipes.Stability) -> None:
+    """Agreement of seeds, and where table and picture are."""
+    for name, result in found.results:
+        print(f"{name}: {result}")  # noqa: T201
+    print(found.table)  # noqa: T201
+    print(found.picture)  # noqa: T201
 
 
 def show_rows(rows: Sequence[recipes.Row]) -> None:

@@ -9,6 +9,7 @@ from unbraid.data.celeba import CelebA
 from unbraid.data.cells import Cells
 from unbraid.data.chairs import ProceduralChairs
 from unbraid.data.cifar import CIFAR10
+from unbraid.data.continual import Extended, OneOf
 from unbraid.data.contract import Data, FactorData, FactorGrid
 from unbraid.data.dsprites import DSprites
 from unbraid.data.flowers import Flowers17
@@ -16,7 +17,7 @@ from unbraid.data.folders import ImageFolder
 from unbraid.data.grassy import Grassy, GrassyDigits
 from unbraid.data.grassy_mnist import GrassyMNIST
 from unbraid.data.mnist import MNIST, FashionMNIST
-from unbraid.data.populations import ByClass, Part, Populations, split
+from unbraid.data.populations import ByClass, Part, Populations, Shuffled, split
 from unbraid.data.rendered_chairs import Chairs
 from unbraid.data.sprites import Sprites
 from unbraid.data.table import Table
@@ -36,6 +37,7 @@ __all__ = [
     "Chairs",
     "DSprites",
     "Data",
+    "Extended",
     "FactorData",
     "FactorGrid",
     "FashionMNIST",
@@ -45,10 +47,12 @@ __all__ = [
     "GrassyDigits",
     "GrassyMNIST",
     "ImageFolder",
+    "OneOf",
     "Part",
     "Pictures",
     "Populations",
     "ProceduralChairs",
+    "Shuffled",
     "Split",
     "Sprites",
     "Table",

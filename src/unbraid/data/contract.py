@@ -17,8 +17,11 @@ class Data(Configured, ABC):
     shape: of one observation, `(channel, height, width)` or `(feature,)`.
     populations: names of the populations, empty if there is only one.
     population: index into `populations` for every observation, `[n]`, or None.
+    absent: those of the populations of which there are no observations, on purpose; elsewhere an empty one is an error.
     labels: `[n]` integer class of every observation for judging (never for training), or None.
     classes: names of the classes, in the order of `labels`; empty if they have none.
+    unit: `[n]` number of the unit that every observation was taken from (samples of one patient), or None where each is
+        one of its own; units are independent of each other, observations of one are not.
     feature_names: names of the coordinates of vectors; empty if they have none.
     bounds: smallest and largest value an observation may have, or None.
     missing: whether coordinates may be missing (NaN).
@@ -28,8 +31,10 @@ class Data(Configured, ABC):
     shape: tuple[int, ...]
     populations: tuple[str, ...] = ()
     population: Int[np.ndarray, " n"] | None = None
+    absent: tuple[str, ...] = ()
     labels: Int[np.ndarray, " n"] | None = None
     classes: tuple[str, ...] = ()
+    unit: Int[np.ndarray, " n"] | None = None
     feature_names: tuple[str, ...] = ()
     bounds: tuple[float, float] | None = None
     missing: bool = False

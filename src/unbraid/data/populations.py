@@ -14,6 +14,8 @@ from unbraid.data.arrays import Arrays
 from unbraid.data.contract import Data
 from unbraid.types import Batch
 
+SHUFFLE = 5  # keeps these random numbers apart from those of splits with the same seed
+
 
 class ByClass(Data):
     """Data whose populations are groups of its classes; observations of other classes are left out.
@@ -37,7 +39,8 @@ class ByClass(Data):
         self.chosen = np.flatnonzero(population >= 0)
         self.population, self.labels = population[self.chosen], data.labels[self.chosen]
         require_members(self.populations, self.population)
-        _inherit(self, data)
+        self.unit = None if data.unit is None else data.unit[self.chosen]
+        inherit(self, data)
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -79,9 +82,9 @@ class Populations(Data):
         self.population = np.repeat(np.arange(len(parts)), counts)
         require_members(self.populations, self.population)
         self.starts = np.cumsum([0, *counts[:-1]])
-        _inherit(self, first)
+        inherit(self, first)
         self.missing = any(part.missing for part in parts)
-        self.bounds = _widest([part.bounds for part in parts])
+        self.bounds = widest([part.bounds for part in parts])
         known = [part.labels for part in parts if part.labels is not None]
         same = len({part.classes for part in parts}) == 1
         self.labels = np.concatenate(known) if same and len(known) == len(parts) else None
@@ -135,9 +138,10 @@ class Part(Data):
         self.populations = data.populations
         self.population = None if data.population is None else data.population[self.chosen]
         self.labels = None if data.labels is None else data.labels[self.chosen]
+        self.unit = None if data.unit is None else data.unit[self.chosen]
         if self.population is not None:
             require_members(self.populations, self.population)
-        _inherit(self, data)
+        inherit(self, data)
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -149,6 +153,56 @@ class Part(Data):
     def facts(self) -> dict[str, Plain]:
         """Those of the data that are split."""
         return self.data.facts()
+
+
+class Shuffled(Data):
+    """The same observations with populations that mean nothing: what is found in these is found by chance.
+
+    Where every unit (`Data.unit`, such as a patient) is of one population, whole units change places, so that samples
+    of one stay together as they were; where units have observations of several, each unit's are permuted among
+    themselves. Each population keeps as many units, or observations.
+
+    data: with populations.
+    seed: of the permutation.
+
+    Raises:
+        ValueError: the data have no populations.
+    """
+
+    def __init__(self, data: Data, seed: int = 0):
+        if data.population is None:
+            raise ValueError(f"expected data with populations to shuffle, got {data!r}; name their column")
+        self.data, self.seed = data, seed
+        self.populations, self.labels, self.unit = data.populations, data.labels, data.unit
+        self.population = _permuted(data.population, data.unit, np.random.default_rng([seed, SHUFFLE]))
+        inherit(self, data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch(self, index: Int[np.ndarray, " batch"]) -> Batch:
+        """The observations at `index`, each with a population that is another's or by chance its own."""
+        index = self.checked(index)
+        assert self.population is not None
+        return replace(self.data.batch(index), population=torch.from_numpy(self.population[index]))
+
+    def facts(self) -> dict[str, Plain]:
+        """Those of the data."""
+        return self.data.facts()
+
+
+def _permuted(
+    population: Int[np.ndarray, " n"], unit: Int[np.ndarray, " n"] | None, rng: np.random.Generator
+) -> Int[np.ndarray, " n"]:
+    if unit is None:
+        return rng.permutation(population)
+    first, of = np.unique(unit, return_index=True, return_inverse=True)[1:]
+    if (population[first][of] == population).all():
+        return rng.permutation(population[first])[of]
+    permuted = population.copy()
+    for number in range(len(first)):
+        permuted[of == number] = rng.permutation(population[of == number])
+    return permuted
 
 
 def split(data: Data, seed: int = 0, shares: Sequence[float] = SHARES) -> tuple[Part, Part, Part]:
@@ -164,13 +218,14 @@ def split(data: Data, seed: int = 0, shares: Sequence[float] = SHARES) -> tuple[
     return first, second, third
 
 
-def _inherit(new: Data, data: Data) -> None:
+def inherit(new: Data, data: Data) -> None:
     """What does not depend on which observations are chosen."""
     new.shape, new.classes, new.feature_names = data.shape, data.classes, data.feature_names
     new.bounds, new.missing = data.bounds, data.missing
 
 
-def _widest(bounds: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:
+def widest(bounds: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:
+    """Bounds that hold all of the data, None where those of some are not known."""
     known = [pair for pair in bounds if pair is not None]
     if len(known) < len(bounds):
         return None

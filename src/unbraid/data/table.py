@@ -90,9 +90,8 @@ class Table(Data):
         columns = self._read(self.source, Wanted(special | {*categories}, {*leave_out} - special, None, decimal))
         used = members(columns, population, populations)
         columns, self.left_out_rows = columns.take(used.rows), used.left_out
-        parts = split_rows(
-            used.population, None if group is None else groups(columns, group, group_pattern), seed, shares
-        )
+        unit = None if group is None else groups(columns, group, group_pattern)
+        parts = split_rows(used.population, unit, seed, shares)
         chosen = np.arange(len(columns)) if part is None else parts[part]
         check_part(split, used.population[chosen], used.names, group is not None)
         if label is not None:
@@ -100,6 +99,7 @@ class Table(Data):
             self.labels = labels[chosen]
         self.rows, self.populations = used.rows[chosen], used.names
         self.population = None if population is None else used.population[chosen]
+        self.unit = None if unit is None else unit[chosen]
         self._encode(columns.without(special), used.population, parts[0], chosen)
 
     def _encode(self, columns: Columns, population: np.ndarray, training: np.ndarray, chosen: np.ndarray) -> None:

@@ -21,6 +21,7 @@ from unbraid.metrics.evidence import evidence, evidence_classification
 from unbraid.metrics.explicitness import EXPLICITNESS_DLIB, ExplicitnessProtocol, explicitness
 from unbraid.metrics.factor_vae import FACTOR_VAE_DLIB, FACTOR_VAE_INFOGAN_CR, FactorVAEProtocol, factor_vae
 from unbraid.metrics.features import FeatureTable, explained_features, feature_table
+from unbraid.metrics.forgetting import forgetting, output_drift
 from unbraid.metrics.importance import LogEvidence, PairedWeights, log_evidence
 from unbraid.metrics.info_mec import INFO_MEC, INFO_MEC_DISCRETE, InfoMECProtocol, info_mec
 from unbraid.metrics.irs import IRS_DLIB, IRSProtocol, irs
@@ -43,8 +44,18 @@ from unbraid.metrics.reconstruction import negative_log_likelihood, pixel_correl
 from unbraid.metrics.result import Result
 from unbraid.metrics.sap import SAP_DLIB, SAP_DLIB_CONTINUOUS, SAPProtocol, sap
 from unbraid.metrics.source import Source, continuous_codes, grid_codes, lazy_codes, row_codes
+from unbraid.metrics.stability import rank_stability
 from unbraid.metrics.total_correlation import gaussian_total_correlation
 from unbraid.metrics.udr import UDR_LASSO, UDR_SPEARMAN, UDRProtocol, udr
+from unbraid.metrics.variance import (
+    VarianceTable,
+    deviances,
+    moved,
+    rescaled,
+    squared_deviations,
+    variance_explained,
+    variance_table,
+)
 
 __all__ = [
     "ALIGNED",
@@ -97,6 +108,7 @@ __all__ = [
     "Source",
     "Summary",
     "UDRProtocol",
+    "VarianceTable",
     "active_units",
     "aligned",
     "beta_vae",
@@ -105,12 +117,14 @@ __all__ = [
     "continuous_codes",
     "dci",
     "dci_es",
+    "deviances",
     "evidence",
     "evidence_classification",
     "explained_features",
     "explicitness",
     "factor_vae",
     "feature_table",
+    "forgetting",
     "gaussian_total_correlation",
     "grid_codes",
     "info_mec",
@@ -120,18 +134,25 @@ __all__ = [
     "log_evidence",
     "mig",
     "modularity",
+    "moved",
     "negative_log_likelihood",
+    "output_drift",
     "paired_difference",
     "permutation_null",
     "pixel_correlation",
     "population_leakage",
     "private_information",
     "psnr",
+    "rank_stability",
     "regression_leakage",
+    "rescaled",
     "row_codes",
     "sap",
+    "squared_deviations",
     "squared_error",
     "ssim",
     "summarise",
     "udr",
+    "variance_explained",
+    "variance_table",
 ]

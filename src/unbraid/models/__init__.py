@@ -3,6 +3,7 @@
 from unbraid.models.contract import Model
 from unbraid.models.contrastive import ContrastiveVAE
 from unbraid.models.evidence import log_weights
+from unbraid.models.extension import add_population
 from unbraid.models.pairs import paired_log_weights, pairs_apply
 from unbraid.models.population import CPVAE, Add, Combination
 from unbraid.models.sequential import SequentialVAE
@@ -14,6 +15,7 @@ __all__ = [
     "ContrastiveVAE",
     "Model",
     "SequentialVAE",
+    "add_population",
     "log_weights",
     "paired_log_weights",
     "pairs_apply",

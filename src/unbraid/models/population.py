@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from jaxtyping import Float, Int
@@ -78,9 +79,14 @@ class CPVAE(Model):
         likelihood: p(x | output).
         populations: their names, in the order of the data's population index.
         combine: the combination g.
+        added: how many of the populations, the last ones, were added later (`add_population`): each has a head of its
+            own, so that the product that gives the others' codes, and so its rounding, stays what it was.
+        frozen: let the last population's own head and decoder learn, and hold all else still: no weight changes, and
+            batch norms use their running averages in training too.
 
     Raises:
-        ValueError: shapes or private latents differ, names repeat, or there is not one decoder a name.
+        ValueError: shapes or private latents differ, names repeat, there is not one decoder a name, or the model cannot
+            have added so many populations, or be frozen without.
     """
 
     def __init__(
@@ -91,6 +97,8 @@ class CPVAE(Model):
         likelihood: Likelihood,
         populations: Sequence[str],
         combine: Combination | None = None,
+        added: int = 0,
+        frozen: bool = False,
     ):
         super().__init__()
         decoders = list(private_decoders)
@@ -105,12 +113,36 @@ class CPVAE(Model):
             raise ValueError(
                 f"expected private decoders with one number of latents, got {[d.latents for d in decoders]}"
             )
+        if not frozen <= added < len(decoders):
+            raise ValueError(
+                f"expected from {int(frozen)} to {len(decoders) - 1} added populations for {len(decoders)} in all"
+                f"{' of which the last alone learns' if frozen else ''}, got {added}; use add_population"
+            )
         self.trunk, self.shared_decoder, self.private_decoders = trunk, shared_decoder, nn.ModuleList(decoders)
         self.likelihood, self.populations, self.combine = likelihood, tuple(populations), combine or Add()
         self.shape = trunk.shape
         self.shared, self.private = shared_decoder.latents, decoders[0].latents
         self.shared_head = nn.Linear(trunk.features, 2 * self.shared)
-        self.private_head = nn.Linear(trunk.features, len(decoders) * 2 * self.private)
+        self.private_head = nn.Linear(trunk.features, (len(decoders) - added) * 2 * self.private)
+        self.added_heads = nn.ModuleList(nn.Linear(trunk.features, 2 * self.private) for _ in range(added))
+        self.added, self.frozen = added, frozen
+        for part in self.held:
+            part.requires_grad_(False)
+
+    @property
+    def held(self) -> list[nn.Module]:
+        """What is held still: nothing, or where the model is frozen all but the last population's own parts."""
+        if not self.frozen:
+            return []
+        shared = [self.trunk, self.shared_head, self.shared_decoder, self.likelihood, self.private_head]
+        return [*shared, *self.added_heads[:-1], *self.private_decoders[:-1]]
+
+    def train(self, mode: bool = True) -> "CPVAE":
+        """Set the training mode, but not of what is held still: batch norms there use and keep their averages."""
+        super().train(mode)
+        for part in self.held:
+            part.eval()
+        return self
 
     def forward(self, batch: Batch, generator: Noise | None = None) -> Forward:
         """Infer both blocks, sample, decode with the shared and the sample's own private decoder."""
@@ -132,7 +164,8 @@ class CPVAE(Model):
         """q(z | x) `[batch, shared]` and q_k(t | x) under every head `[batch, population, private]`."""
         features = self.trunk(x)
         shared = Normal(*self.shared_head(features).chunk(2, dim=1))
-        heads = self.private_head(features).unflatten(1, (len(self.populations), 2 * self.private))
+        flat = torch.cat([head(features) for head in chain([self.private_head], self.added_heads)], dim=1)
+        heads = flat.unflatten(1, (len(self.populations), 2 * self.private))
         return shared, Normal(*heads.chunk(2, dim=2))
 
     def own(self, heads: Normal, population: Int[Tensor, " batch"]) -> Normal:
@@ -184,7 +217,8 @@ class CPVAE(Model):
         """
         shared, heads = self.posteriors(x)
         a = self.shared_decoder(shared.mean)
-        decoded = [self.combine(a, decoder(heads.mean[:, j])) for j, decoder in enumerate(self.private_decoders)]
+        codes = heads.mean.unbind(1)  # apart in memory: else how many there are decides how a product is computed
+        decoded = [self.combine(a, f(t.contiguous())) for f, t in zip(self.private_decoders, codes, strict=True)]
         return self.likelihood.mean(torch.stack(decoded, dim=1), library)
 
     def generate(

@@ -33,6 +33,19 @@ class Objective(Configured, ABC):
         """
 
 
+def check_all_present(data: Data) -> None:
+    """Refuse data of which populations are absent on purpose, for an objective that compares populations.
+
+    Raises:
+        ValueError: some are.
+    """
+    if data.absent:
+        raise ValueError(
+            f"expected observations of every population, which this objective compares, got none of {data.absent}; "
+            "use the ELBO objective to learn from one population alone"
+        )
+
+
 class Adversarial(Objective):
     """An objective with a network of its own, trained beside the model on what the model makes of a second batch.
 

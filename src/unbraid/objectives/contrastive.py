@@ -7,7 +7,7 @@ from torch import Tensor
 from unbraid.data.contract import Data
 from unbraid.models.contract import Model
 from unbraid.models.contrastive import ContrastiveVAE
-from unbraid.objectives.contract import Objective
+from unbraid.objectives.contract import Objective, check_all_present
 from unbraid.objectives.elbo import weighted_bound
 from unbraid.types import Batch, Forward, Normal, Progress, Terms
 
@@ -43,11 +43,12 @@ class ContrastiveMMD(Objective):
         self.background, self.shared, self.private = background, shared, private
 
     def check(self, model: Model, data: Data) -> None:
-        """Refuse a model without a background, or with another.
+        """Refuse a model without a background, or with another, and data of one population alone.
 
         Raises:
-            ValueError: it is no ContrastiveVAE, or its background is another population.
+            ValueError: it is no ContrastiveVAE, its background is another population, or populations are absent.
         """
+        check_all_present(data)
         if not isinstance(model, ContrastiveVAE) or model.background_index != self.background:
             known = repr(model.background) if isinstance(model, ContrastiveVAE) else f"none in a {type(model).__name__}"
             raise ValueError(

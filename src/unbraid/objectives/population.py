@@ -4,7 +4,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from unbraid.objectives.contract import Objective
+from unbraid.data.contract import Data
+from unbraid.models.contract import Model
+from unbraid.objectives.contract import Objective, check_all_present
 from unbraid.objectives.schedules import Constant, Schedule
 from unbraid.types import Batch, Forward, Progress, Terms
 
@@ -26,6 +28,14 @@ class CrossPopulation(Objective):
 
     def __init__(self, alpha: Schedule | None = None):
         self.alpha = alpha or Constant(1.0)
+
+    def check(self, model: Model, data: Data) -> None:
+        """Refuse data of one population alone.
+
+        Raises:
+            ValueError: observations of some populations are absent on purpose.
+        """
+        check_all_present(data)
 
     def __call__(self, forward: Forward, batch: Batch, progress: Progress) -> Terms:
         """Loss, `reconstruction`, `kl/shared`, `kl/other` (minimised), `kl/private` and `alpha` (reported only).

@@ -5,7 +5,8 @@ from unbraid.plots.comparison import Score, comparison
 from unbraid.plots.contact import contact_sheet
 from unbraid.plots.curves import Curve, curves
 from unbraid.plots.embedding import embedding
-from unbraid.plots.features import feature_bars
+from unbraid.plots.features import explained_dots, feature_bars, feature_seeds
+from unbraid.plots.forgetting import forgetting
 from unbraid.plots.images import reconstructions, samples, transfer
 from unbraid.plots.latents import code_factors, kl_bars, steps, traversals
 from unbraid.plots.seeds import seeds
@@ -20,7 +21,10 @@ __all__ = [
     "contact_sheet",
     "curves",
     "embedding",
+    "explained_dots",
     "feature_bars",
+    "feature_seeds",
+    "forgetting",
     "kl_bars",
     "reconstructions",
     "samples",

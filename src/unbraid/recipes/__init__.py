@@ -3,8 +3,10 @@
 from unbraid.recipes.cells import cells
 from unbraid.recipes.datasets import Finding, check_data, list_data, show_data
 from unbraid.recipes.evaluation import evaluate
+from unbraid.recipes.extending import extend
 from unbraid.recipes.folders import resume
 from unbraid.recipes.following import follow
+from unbraid.recipes.forgetting import forgetting
 from unbraid.recipes.images import images
 from unbraid.recipes.overview import Row, overview
 from unbraid.recipes.recipe import Recipe
@@ -12,6 +14,7 @@ from unbraid.recipes.scoring import Scores, score
 from unbraid.recipes.seeds import resume_all, train_seeds
 from unbraid.recipes.selection import Ranked, udr
 from unbraid.recipes.sequential import sequential
+from unbraid.recipes.stability import Stability, stability
 from unbraid.recipes.tables import table
 from unbraid.recipes.training import grassy, sprites, vectors
 
@@ -21,10 +24,13 @@ __all__ = [
     "Recipe",
     "Row",
     "Scores",
+    "Stability",
     "cells",
     "check_data",
     "evaluate",
+    "extend",
     "follow",
+    "forgetting",
     "grassy",
     "images",
     "list_data",
@@ -35,6 +41,7 @@ __all__ = [
     "sequential",
     "show_data",
     "sprites",
+    "stability",
     "table",
     "train_seeds",
     "udr",

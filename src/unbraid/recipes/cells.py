@@ -10,6 +10,7 @@ from unbraid.recipes.networks import (
     population_objective,
     rival,
     settled,
+    shuffled,
 )
 from unbraid.recipes.recipe import recipe
 from unbraid.settings import Training
@@ -43,6 +44,7 @@ def cells(
     widths: tuple[int, ...] = (128, 64),
     private_widths: tuple[int, ...] = (),
     dispersion: float = 1.0,
+    shuffle_populations: bool = False,
     training: Training = Training(steps=3000, learning_rate=1e-3, patience=5, validate_every=100),  # noqa: B008 (frozen)
 ) -> "Plan":
     """Train CPVAE, or a rival of it, on raw counts of genes, with a negative binomial likelihood.
@@ -70,6 +72,8 @@ def cells(
         private_widths: hidden layers of the private decoders; none makes them linear, so that each private latent
             multiplies every gene's expected count by a fixed factor.
         dispersion: initial dispersion of the counts, then learned for each gene.
+        shuffle_populations: permute which population a cell is of, within each split, by the training's seed: what is
+            found then is found by chance, as `stability` shows.
         training: how to train.
     """
     arguments = settled(plain(locals(), "out", "training"))
@@ -81,6 +85,7 @@ def cells(
         Cells(file, population, populations, label, layer, library, None, most_variable, split, training.seed)
         for split in ("train", "validation", "test")
     ]
+    sets = shuffled(sets, training.seed) if shuffle_populations else sets
     built = _model(model, sets[0], shared, private, widths, private_widths, dispersion, training.seed, background)
     minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
     return Plan(built, minimised, sets[0], out, training, *sets[1:], record={"recipe": "cells", "arguments": arguments})

@@ -15,7 +15,7 @@ from unbraid.recipes.recipe import recipe
 from unbraid.settings import Training
 
 if TYPE_CHECKING:
-    from unbraid.data import Data
+    from unbraid.data import Data, Split
     from unbraid.training import Plan
 
 Level = Literal["split", "population", "label"]
@@ -39,6 +39,8 @@ def images(
     shared: int = 10,
     private: int = 10,
     translate: float = 0.0,
+    textures: Path | None = None,
+    amplitude: float | None = None,
     variance: float = 0.05,
     trunk_widths: tuple[int, ...] = (32, 64, 128),
     decoder_widths: tuple[int, ...] = (64, 32),
@@ -67,6 +69,8 @@ def images(
         shared: latents of the shared block.
         private: latents of each private block.
         translate: largest random shift of training images, as a fraction of the side.
+        textures: of grassy-mnist, a folder or archive of images to cut the grass from; default: drawn grass.
+        amplitude: of grassy-mnist, brightness of the digits over the grass; default: .25, as its inventors'.
         variance: initial variance of the Gaussian likelihood, then learned.
         trunk_widths: channels of the encoder's strided layers.
         decoder_widths: channels of the decoders' layers; the side must be divisible by 2 for each.
@@ -79,7 +83,9 @@ def images(
 
     moved = Translate(translate) if translate else None
     where = None if folder is None else str(folder)
-    parts = [_images(source, split, where, groups, attribute, levels, size, training.seed) for split in SPLITS]
+    grass = (None if textures is None else str(textures), amplitude)
+    given = (where, groups, attribute, levels, size, training.seed, *grass)
+    parts = [_populations(source, split, *given) for split in SPLITS]
     widths = (trunk_widths, decoder_widths)
     built = image_model(model, parts[0], shared, private, variance, *widths, training.seed, background)
     minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
@@ -88,20 +94,56 @@ def images(
     return Plan(built, minimised, parts[0], out, training, *parts[1:], record=record, augmentation=moved)
 
 
-def _images(source, split, folder, groups, attribute, levels, size, seed) -> "Data":
-    from unbraid.data import CIFAR10, MNIST, ByClass, CelebA, FashionMNIST, Flowers17, GrassyMNIST, ImageFolder
+def _populations(source, split, folder, groups, attribute, levels, size, seed, textures, amplitude) -> "Data":
+    from unbraid.data import ByClass
 
+    opened = source_images(source, split, folder, groups, attribute, levels, (size, size), 3, seed, textures, amplitude)
+    if len(opened.populations) > 1 and (groups is None or source == "grassy-mnist"):  # which knows its groups itself
+        return opened
+    return ByClass(opened, groups)
+
+
+def source_images(
+    source: str,
+    split: "Split",
+    folder: str | None,
+    groups: dict[str, list[str]] | None,
+    attribute: str,
+    levels: tuple[Level, ...],
+    size: tuple[int, int],
+    channels: int,
+    seed: int,
+    textures: str | None = None,
+    amplitude: float | None = None,
+) -> "Data":
+    """A part of a named data set, or of images in folders, as it comes: with populations, or with classes alone.
+
+    The arguments are those of `images`; height, width and channels are for data without a size of their own.
+
+    Raises:
+        ValueError: no such data set, nor anything at that path, channels other than 1 or 3 for images in folders, or
+            textures or an amplitude for other data than grassy digits.
+    """
+    from unbraid.data import CIFAR10, MNIST, CelebA, FashionMNIST, Flowers17, GrassyMNIST, ImageFolder
+
+    light = 0.25 if amplitude is None else amplitude
+    if source != "grassy-mnist" and (textures is not None or amplitude is not None):
+        raise ValueError(
+            f"expected textures and amplitude for grassy-mnist alone, got {textures} and {amplitude} for '{source}'"
+        )
+    side = size[0] if size[0] == size[1] else size
     named = {
         "mnist": lambda: MNIST(split, folder, seed=seed),
         "fashion-mnist": lambda: FashionMNIST(split, folder, seed=seed),
         "cifar10": lambda: CIFAR10(split, folder, seed=seed),
-        "flowers": lambda: Flowers17(split, folder=folder, size=size, seed=seed),
-        "grassy-mnist": lambda: GrassyMNIST(split, folder=folder, seed=seed, groups=groups),
-        "celeba": lambda: CelebA(split, by=attribute, size=size, folder=folder, seed=seed),
+        "flowers": lambda: Flowers17(split, folder=folder, size=size[0], seed=seed),
+        "grassy-mnist": lambda: GrassyMNIST(split, folder, textures, light, seed, groups=groups),
+        "celeba": lambda: CelebA(split, by=attribute, size=size[0], folder=folder, seed=seed),
     }
     if source not in named and not Path(source).exists():
         raise ValueError(f"expected one of {', '.join(named)}, or the path of images, got '{source}'")
-    opened = named[source]() if source in named else ImageFolder(source, size, levels=levels, split=split, seed=seed)
-    if len(opened.populations) > 1 and (groups is None or source == "grassy-mnist"):  # which knows its groups itself
-        return opened
-    return ByClass(opened, groups)
+    if source in named:
+        return named[source]()
+    if channels not in (1, 3):
+        raise ValueError(f"expected 1 channel (grey) or 3 (colour) for images in folders, got {channels}")
+    return ImageFolder(source, side, channels, levels, split, seed)

@@ -1,16 +1,17 @@
-"""Which features the private part of each population explains, for CPVAE on data whose features have names."""
+"""Which features each part explains, for models with two parts on data whose features have names."""
 
 from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from unbraid.likelihoods import IgnoreMissing, Likelihood, NegativeBinomial
 from unbraid.metrics import explained_features, feature_table
 from unbraid.models import CPVAE, ContrastiveVAE
 from unbraid.recipes.judging import Arrays, Subject
+from unbraid.recipes.judging_variance import PARTS, judge_variance
 from unbraid.types import Batch
 
 VALUES = 10_000_000  # observations times features that are judged at most
@@ -32,27 +33,33 @@ def judge_features(subject: Subject) -> Arrays:
     found = [_gains(model, batch) for batch in subject.batches(index)]
     values = {kind: torch.cat([each[kind] for each in found]).numpy() for kind in KINDS}
     names, of = list(data.feature_names), data.population[index]
+    unit = None if data.unit is None else data.unit[index]
     tables: dict[str, list[np.ndarray]] = {}
     for k, population in enumerate(data.populations):
         own = {kind: part[of == k] for kind, part in values.items()}
-        if len(own["gain"]) < 2:
-            subject.left_out.append((f"features, {population}", "fewer than two observations"))
+        units = None if unit is None else unit[of == k]
+        if len(own["gain"] if units is None else np.unique(units)) < 2:
+            what = "observations" if units is None else "groups of rows"
+            subject.left_out.append((f"features, {population}", f"fewer than two {what}"))
             return {}
         for kind, against in (("gain", "other private parts"), ("gain_left_out", "left out")):
             gain = own[kind]
-            judged = partial(explained_features, gain, np.zeros_like(gain), names, subject.seed)
+            judged = partial(explained_features, gain, np.zeros_like(gain), names, subject.seed, units)
             subject.judge(f"private part against {against}, {population}", judged)
-        for name, row in _rows(own, subject.seed).items():
+        for name, row in _rows(own, subject.seed, units).items():
             tables.setdefault(name, []).append(row)
     arrays: Arrays = {f"feature_{name}": np.stack(rows) for name, rows in tables.items()}
     shift_name = np.array(_shift_name(model.likelihood))
+    arrays |= judge_variance(subject, model, index)
     return {"feature_names": np.array(names), "feature_shift_name": shift_name, **arrays}
 
 
-def _rows(own: dict[str, Float[np.ndarray, "n feature"]], seed: int) -> dict[str, np.ndarray]:
+def _rows(
+    own: dict[str, Float[np.ndarray, "n feature"]], seed: int, unit: Int[np.ndarray, " n"] | None
+) -> dict[str, np.ndarray]:
     """One population's row of every array."""
     zero = np.zeros_like(own["gain"])
-    gain, left_out, shift = (feature_table(own[kind], zero, seed) for kind in KINDS)
+    gain, left_out, shift = (feature_table(own[kind], zero, seed, unit) for kind in KINDS)
     return {
         "gain": gain.nats,
         "gain_low": gain.low,
@@ -113,7 +120,10 @@ def _counts(likelihood: Likelihood) -> bool:
 
 
 def as_rows(arrays: Arrays) -> list[dict[str, object]]:
-    """The table of features: one row for each population and feature, the best explained first."""
+    """The table of features: one row for each population and feature, the best explained first.
+
+    Shares of variance are within the population; those of all populations together end in `_together`.
+    """
     columns = {
         "gain_nats": "gain",
         "gain_low": "gain_low",
@@ -127,5 +137,17 @@ def as_rows(arrays: Arrays) -> list[dict[str, object]]:
         order = np.argsort(-arrays["feature_gain"][k], kind="stable")
         for rank, feature in enumerate(order.tolist(), 1):
             values = {name: float(arrays[f"feature_{key}"][k, feature]) for name, key in columns.items()}
-            rows.append({"population": population, "rank": rank, "feature": arrays["feature_names"][feature], **values})
+            name = arrays["feature_names"][feature]
+            shares = {**_shares(arrays, k, feature), **_shares(arrays, -1, feature, "_together")}
+            rows.append({"population": population, "rank": rank, "feature": name, **values, **shares})
     return rows
+
+
+def _shares(arrays: Arrays, k: int, feature: int, end: str = "") -> dict[str, float]:
+    """Shares of variance that each part explains of a feature in one population, or in all (the last row)."""
+    kinds = {"share": "", "low": "_low", "high": "_high", "by_chance": "_by_chance"}
+    return {
+        f"variance_{part}{end}{kind}": float(arrays[f"explained_{part}_{name}"][k, feature])
+        for part in PARTS
+        for name, kind in kinds.items()
+    }

@@ -27,6 +27,7 @@ POPULATIONS = (
     "ssim",
     "pixel_correlation",
     "explained_features",
+    "variance_explained",
     "evidence_classification",
     "private_information",
 )

@@ -111,6 +111,13 @@ def population_objective(
     return CrossPopulation(Constant(alpha) if rate == 1 else Exponential(rate, maximum, alpha))
 
 
+def shuffled(sets: "Sequence[Data]", seed: int) -> "list[Data]":
+    """The same splits with populations that mean nothing."""
+    from unbraid.data import Shuffled
+
+    return [Shuffled(part, seed) for part in sets]
+
+
 def plain(arguments: dict, *left_out: str) -> dict:
     """A recipe's arguments (its `locals()`) as the run records them."""
     return {key: value for key, value in arguments.items() if key not in left_out}

@@ -10,6 +10,7 @@ from unbraid.recipes.networks import (
     population_objective,
     rival,
     settled,
+    shuffled,
 )
 from unbraid.recipes.recipe import recipe
 from unbraid.settings import Training
@@ -39,6 +40,7 @@ def table(
     private: int = 2,
     widths: tuple[int, ...] = (64,),
     linear: bool = True,
+    shuffle_populations: bool = False,
     training: Training = Training(  # noqa: B008 (frozen)
         steps=6000, learning_rate=1e-3, patience=8, validate_every=100
     ),
@@ -65,6 +67,8 @@ def table(
         private: latents of each private block.
         widths: of the encoder's hidden layers, and in reverse of the decoders'.
         linear: decoders without hidden layers, whose weights say what each latent does to each column.
+        shuffle_populations: permute which population a row (or all rows of a group) is of, within each split, by the
+            training's seed: what is found then is found by chance, as `stability` shows.
         training: how to train.
     """
     arguments = settled(plain(locals(), "out", "training"))
@@ -73,10 +77,12 @@ def table(
     from unbraid.training import Plan
 
     columns = (file, population, populations, label, leave_out, categories, group, group_pattern)
-    data, validation, test = (Table(*columns, split, training.seed) for split in ("train", "validation", "test"))
+    sets = [Table(*columns, split, training.seed) for split in ("train", "validation", "test")]
+    notes = _notes(sets[0], sets[2])
+    data, validation, test = shuffled(sets, training.seed) if shuffle_populations else sets
     built = _model(model, data, shared, private, widths, () if linear else widths[::-1], training.seed, background)
     minimised = population_objective(built, arguments["objective"], alpha, 1.0, alpha)
-    record = {"recipe": "table", "arguments": arguments, "notes": _notes(data, test)}
+    record = {"recipe": "table", "arguments": arguments, "notes": notes}
     return Plan(built, minimised, data, out, training, validation, test, record)
 
 

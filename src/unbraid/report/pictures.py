@@ -14,6 +14,7 @@ from unbraid.report.tables import Row
 
 # variance of the posterior mean over data (Burda et al. 2016, section 5.2)
 ACTIVE_VARIANCE = 0.01
+ENDS = ("share", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -187,12 +188,39 @@ def _features(run: Shown) -> Figure | None:
     return plots.feature_bars(_names(run, "feature_names"), gain, low, high, _names(run), by_chance, shift, shift_name)
 
 
+def _explained(run: Shown) -> Figure | None:
+    parts = {"shared part": "shared", "private part": "private", "both": "both"}
+    found = {label: _floats(run, *(f"explained_{name}_{end}" for end in ENDS)) for label, name in parts.items()}
+    gain = _floats(run, "feature_gain")
+    ends = {label: np.stack(each, axis=-1) for label, each in found.items() if each is not None}
+    if gain is None or len(ends) < len(parts):
+        return None
+    order = np.vstack([gain[0], ends["private part"][-1:, :, 0]])
+    return plots.explained_dots(_names(run, "feature_names"), ends, [*_names(run), "all populations together"], order)
+
+
 def _code_factors(run: Shown) -> Figure | None:
     found = _floats(run, "codes", "factors")
     if found is None:
         return None
     codes, factors = found
     return plots.code_factors(codes, factors, _names(run, "factor_names"))
+
+
+def _remembered(run: Shown) -> Figure | None:
+    found, task = _floats(run, "remembered_original", "remembered"), _integers(run, "remembered_task")
+    if found is None or task is None:
+        return None
+    original, phases = found
+    rows = {f"after {name}": phases[k] for k, name in enumerate(_names(run, "forgetting_phases"))}
+    return plots.reconstructions({"original": original, **rows}, task, _names(run, "forgetting_tasks"))
+
+
+def _forgetting(run: Shown) -> Figure | None:
+    errors = {"squared error": "forgetting_squared_error", "-log p(x), nats": "forgetting_negative_log_likelihood"}
+    panels = {label: found[0] for label, name in errors.items() if (found := _floats(run, name))}
+    names = _names(run, "forgetting_phases"), _names(run, "forgetting_tasks")
+    return plots.forgetting(panels, *names) if panels else None
 
 
 def _curves(run: Shown) -> Figure | None:
@@ -267,12 +295,38 @@ KINDS = (
         vector=True,
     ),
     _Kind(
+        "Variance that each part explains",
+        "The share of a feature's variance over held-out observations (of its deviance, for counts) that the shared "
+        "part alone explains, the private part alone, and both. Within a population the features are those above, in "
+        "the same order. In all populations together, what differs from one to the next is variance too; there the "
+        "features are those of which the private part explains most. An encoder sees what it reconstructs, so that a "
+        "little is explained by chance: compare with a run of shuffled populations.",
+        "Dots with intervals of the share of variance that each part explains of each feature.",
+        _explained,
+        vector=True,
+    ),
+    _Kind(
         "Codes and known factors",
         "1 means that a latent rises or falls strictly with a factor, 0 that it does not. Disentangled codes show one "
         "dark cell in a row. Factors without an order (a shape) and circular ones (an angle) can be followed without "
         "showing here; the metrics below see them.",
         "Heat map of absolute rank correlation between latents and factors.",
         _code_factors,
+        vector=True,
+    ),
+    _Kind(
+        "What is remembered",
+        "Each column is one held-out observation of a task. Down the rows are its reconstructions after each phase, "
+        "from the one in which its task was learned on; what changes there was changed by later tasks.",
+        "Grid of observations of every task above their reconstructions after every phase.",
+        _remembered,
+    ),
+    _Kind(
+        "Forgetting",
+        "The error of each task on held-out observations, from the phase in which it was learned on, with its 95% "
+        "interval over observations. A line that rises is being forgotten, one that is flat is kept.",
+        "Lines of the error of each task after every phase.",
+        _forgetting,
         vector=True,
     ),
     _Kind(

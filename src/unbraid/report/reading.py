@@ -71,7 +71,8 @@ def _read(run: Run, label: str) -> Shown:
             f"(it is {status.get('status', 'in an unknown state')}); finish its training, "
             f"then `unbraid evaluate {run.path}`"
         )
-    arrays = _arrays(run.path / "evaluation" / "arrays.npz", run.path)
+    arrays = _arrays(run.path / "evaluation" / "arrays.npz", f"unbraid evaluate {run.path}")
+    arrays |= _arrays(run.path / "evaluation" / "forgetting.npz", "unbraid forgetting RUNS")
     judged_on = (evaluation or {}).get("judged_on", {})
     left_out = (evaluation or {}).get("left_out", [])
     evaluated = evaluation is not None
@@ -98,7 +99,7 @@ def _rank(term: str) -> tuple[int, str]:
     return (first.index(term) if term in first else 3 + (not term.startswith("kl")), term)
 
 
-def _arrays(file: Path, run: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
+def _arrays(file: Path, command: str) -> dict[str, Shaped[np.ndarray, "..."]]:
     if not file.is_file():
         return {}
     try:
@@ -106,6 +107,5 @@ def _arrays(file: Path, run: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
             return {name: stored[name] for name in stored.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"expected plain arrays in '{file}', but the file is damaged ({error}); "
-            f"`unbraid evaluate {run}` makes it anew"
+            f"expected plain arrays in '{file}', but the file is damaged ({error}); `{command}` makes it anew"
         ) from error

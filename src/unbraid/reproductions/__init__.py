@@ -1,8 +1,8 @@
 """The papers' experiments as tables of runs, each one call; importing this is quick."""
 
 from unbraid.reproductions.experiment import Claim, Experiment, Measure, Method, Scale, Size, Task
+from unbraid.reproductions.papers import EXPERIMENTS
 from unbraid.reproductions.running import Listed, Reproduced, reproduce, reproductions
-from unbraid.reproductions.srvae import EXPERIMENTS
 
 __all__ = [
     "EXPERIMENTS",

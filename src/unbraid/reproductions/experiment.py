@@ -20,6 +20,7 @@ class Size:
     seeds: how many, from 0 on, where an experiment does not say otherwise.
     differs: how it differs from the paper, in words; empty at the paper's scale.
     points: how many of the kept weights are followed at most, evenly spaced.
+    annealing: what the weight of the cross term of annealed methods is multiplied by every epoch.
     """
 
     options: Mapping[str, Any]
@@ -28,6 +29,7 @@ class Size:
     seeds: int
     differs: str = ""
     points: int = 6
+    annealing: float = 1.1
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,16 @@ class Method:
     options: of the recipe, beyond the task's.
     longer: multiple of the task's steps, by scale; 1 where nothing is said.
     growing: share of the steps in which a capacity grows to its end; None where there is none.
+    annealed: whether the weight of the cross term grows, by the factor that the task's size says.
+    task: what it is trained on, where methods of an experiment differ in that; None for the experiment's.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     longer: Mapping[Scale, float] = field(default_factory=dict)
     growing: float | None = None
+    annealed: bool = False
+    task: Task | None = None
 
 
 @dataclass(frozen=True)

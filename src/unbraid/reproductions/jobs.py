@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unbraid.reproductions.experiment import Experiment, Method, Scale, Size, slug
+from unbraid.reproductions.experiment import Experiment, Method, Scale, Size, Task, slug
 from unbraid.sweeps import Job
 
 
@@ -24,13 +24,38 @@ def seed_count(experiment: Experiment, scale: Scale) -> int:
 
 def steps_of(experiment: Experiment, method: Method, scale: Scale) -> int:
     """Updates of a method's training."""
-    return round(experiment.task.sizes[scale].training["steps"] * method.longer.get(scale, 1))
+    return round(task_of(experiment, method).sizes[scale].training["steps"] * method.longer.get(scale, 1))
+
+
+def task_of(experiment: Experiment, method: Method) -> Task:
+    """What a method is trained on."""
+    return method.task or experiment.task
+
+
+def tasks_of(experiment: Experiment) -> list[Task]:
+    """All that an experiment trains on, each once."""
+    return list({task.name: task for task in (task_of(experiment, method) for method in experiment.methods)}.values())
+
+
+def names_of(experiment: Experiment) -> str:
+    """What an experiment trains on, for people."""
+    return ", ".join(task.name for task in tasks_of(experiment))
+
+
+def differences(experiment: Experiment, scale: Scale) -> str:
+    """How an experiment differs from the paper at a scale, in words; empty where it does not."""
+    said = {task.name: task.sizes[scale].differs for task in tasks_of(experiment)}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return "; ".join(f"{name}: {differs}" for name, differs in said.items() if differs)
 
 
 def _job(experiment: Experiment, method: Method, scale: Scale, out: Path, seed: int) -> Job:
-    task, size = experiment.task, experiment.task.sizes[scale]
+    task = task_of(experiment, method)
+    size = task.sizes[scale]
     steps = steps_of(experiment, method, scale)
     growth = {} if method.growing is None else {"growth": round(method.growing * steps)}
+    growth |= {"rate": size.annealing} if method.annealed else {}
     training: dict[str, Any] = {**size.training, "steps": steps, "seed": seed}
     path = out / "runs" / slug(task.name) / slug(method.name) / f"seed-{seed}"
     judging = replace(size.judging, steps=_followed(size, steps)) if size.judging.followed else size.judging

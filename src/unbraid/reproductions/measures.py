@@ -23,6 +23,7 @@ ALONE = Measure(
 )
 MIG = Measure("MIG (dlib)", "mig", "dlib", ("z block",), True)
 SAP = Measure("SAP (dlib)", "sap", "dlib", ("z block",), True)
+ACTIVE_SHARED = Measure("latents of the shared code in use", "active_units", None, ("shared block",), True)
 ACTIVE = Measure("latents in use", "active_units", None, ("z block",), True)
 SECONDS = Measure("seconds of training", "seconds", None, (), False)
 CELEBA_ERROR = Measure(

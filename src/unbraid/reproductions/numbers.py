@@ -24,8 +24,12 @@ class Judged:
 
 
 def values(rows: Sequence[Row], measure: Measure, method: str) -> dict[int, float]:
-    """The measure of a method's final weights, by seed."""
-    return {row["seed"]: _value(row, measure) for row in rows if _fits(row, measure, method) and row["step"] is None}
+    """The measure of a method's final weights, by seed; of several subjects (populations) the mean."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        if row["step"] is None and _fits(row, measure, method):
+            found.setdefault(row["seed"], []).append(_value(row, measure))
+    return {seed: math.fsum(each) / len(each) for seed, each in found.items()}
 
 
 def curves(rows: Sequence[Row], measure: Measure, method: str) -> dict[int, list[tuple[int, float, float]]]:

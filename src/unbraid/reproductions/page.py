@@ -13,16 +13,17 @@ from unbraid.report.pictures import Picture, Section, sections
 from unbraid.report.reading import read
 from unbraid.reproductions import figures
 from unbraid.reproductions.experiment import Experiment
-from unbraid.reproductions.jobs import seed_count
+from unbraid.reproductions.jobs import differences, names_of, seed_count
 from unbraid.reproductions.numbers import Judged, Row, kept, spread
 from unbraid.reproductions.summing import Line, Summed
 from unbraid.runs import write_atomically
 from unbraid.sweeps import Job
 from unbraid.sweeps.judged import finished
 
-PAPER = (
-    "Disentangled Representation Learning with Sequential Residual Variational Autoencoder (submission to ICLR 2020)"
-)
+PAPERS = {
+    "srvae": "Disentangled Representation Learning with Sequential Residual Variational Autoencoder",
+    "cpvae": "Isolating Latent Structure with Cross-population Variational Autoencoders",
+}
 KINDS = {"held up": "for", "one seed: held up": "for", "the other way round": "against", "they differ": "against"}
 KINDS |= {"one seed: the other way round": "against"}
 
@@ -33,7 +34,7 @@ def write_page(file: Path, found: Summed, jobs: Sequence[Job], rows: Sequence[Ro
     html = template("page.html.jinja", "unbraid.reproductions").render(
         experiment=experiment,
         scale=found.scale,
-        differs=experiment.task.sizes[found.scale].differs,
+        differs=differences(experiment, found.scale),
         about=_about(experiment),
         missing=_missing(found),
         claims=[_claim(judged) for judged in found.verdicts],
@@ -49,9 +50,10 @@ def write_page(file: Path, found: Summed, jobs: Sequence[Job], rows: Sequence[Ro
 
 
 def _about(experiment: Experiment) -> str:
+    paper = f"Paper: {PAPERS[experiment.name.partition('.')[0]]} (submission to ICLR 2020)"
     if experiment.figure is None:
-        return f"Beyond the paper, on the runs that reproduce it: {experiment.task.name}. Paper: {PAPER}."
-    return f"Reproduces {experiment.figure} of the paper on {experiment.task.name}. Paper: {PAPER}."
+        return f"Beyond the paper, on the runs that reproduce it: {names_of(experiment)}. {paper}."
+    return f"Reproduces {experiment.figure} of the paper on {names_of(experiment)}. {paper}."
 
 
 def _missing(found: Summed) -> str:

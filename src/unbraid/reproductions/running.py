@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from unbraid.reproductions.experiment import Experiment, Scale
-from unbraid.reproductions.jobs import jobs_of
-from unbraid.reproductions.srvae import EXPERIMENTS
+from unbraid.reproductions.jobs import jobs_of, names_of
+from unbraid.reproductions.papers import EXPERIMENTS
 
 if TYPE_CHECKING:
     from unbraid.reproductions.numbers import Judged
@@ -90,7 +90,7 @@ def reproductions() -> list[Listed]:
     return [
         Listed(
             experiment.name,
-            f"{experiment.title} ({experiment.task.name})",
+            f"{experiment.title} ({names_of(experiment)})",
             experiment.figure or "beyond the paper",
             {scale: len(jobs_of(experiment, scale, Path())) for scale in scales},
         )

@@ -8,7 +8,7 @@ from typing import Any
 from unbraid.configuration import Plain
 from unbraid.metrics import Summary
 from unbraid.reproductions.experiment import Experiment, Measure, Scale
-from unbraid.reproductions.jobs import steps_of
+from unbraid.reproductions.jobs import differences, steps_of
 from unbraid.reproductions.numbers import Judged, Row, chance_level, judged, kept, measured, spread, summary
 from unbraid.sweeps import Job
 
@@ -99,7 +99,7 @@ def _plain(found: Summed) -> dict[str, Any]:
     return {
         "reproduction": found.experiment.name,
         "scale": found.scale,
-        "differs from the paper": found.experiment.task.sizes[found.scale].differs,
+        "differs from the paper": differences(found.experiment, found.scale),
         "runs": found.runs,
         "seconds of training": round(found.seconds, 1),
         "updates": found.steps,

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args, get_origin
 
 from unbraid import recipes
 from unbraid.configuration import Plain
+from unbraid.recipes.draws import Draws
 from unbraid.settings import Training
 
 FINISHED, FAILED, REFUSED, DIVERGED, STOPPED = 0, 1, 2, 3, 130  # exit codes of a job's process
@@ -25,6 +26,7 @@ class Judging:
     followed: metrics of the weights kept during training, as `follow` takes them; empty does not follow.
     steps: of the weights to follow; empty takes all that are kept.
     followed_codes: `max_codes` of following.
+    draws: how log p(x) is estimated, as `evaluate` takes it.
     """
 
     metrics: str = "standard"
@@ -33,6 +35,7 @@ class Judging:
     steps: tuple[int, ...] = ()
     followed_codes: int = 5000
     seed: int = 0
+    draws: Draws = field(default_factory=Draws)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ class Job:
         """The job that `to_plain` made `plain` from."""
         judging = plain["judging"]
         if judging is not None:
-            judging = Judging(**{**judging, "steps": tuple(judging["steps"])})
+            kept = {"steps": tuple(judging["steps"]), "draws": Draws(**judging["draws"])}
+            judging = Judging(**{**judging, **kept})
         return cls(**{**plain, "path": Path(plain["path"]), "judging": judging})
 
 

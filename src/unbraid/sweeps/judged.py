@@ -20,7 +20,7 @@ def judge(job: Job) -> None:
     if job.judging is None or judged(job):
         return
     how = job.judging
-    recipes.evaluate(job.path, how.metrics, how.max_codes, how.seed)
+    recipes.evaluate(job.path, how.metrics, how.max_codes, how.seed, draws=how.draws)
     if how.followed:
         recipes.follow(job.path, how.followed, how.steps, how.followed_codes, how.seed)
     write_atomically(job.path / NOTE, (json.dumps(_state(job.path, how)) + "\n").encode())
@@ -50,10 +50,18 @@ def judged(job: Job) -> bool:
         note = json.loads((job.path / NOTE).read_text())
     except (OSError, ValueError):
         return False
-    return job.judging is not None and note == _state(job.path, job.judging)
+    if job.judging is None:
+        return False
+    # a note that was made before a setting existed has its default
+    note["judging"] = {**_plain(Judging()), **note.get("judging", {})}
+    return note == _state(job.path, job.judging)
 
 
 def _state(path: Path, judging: Judging) -> dict[str, Any]:
     files = [path / name for name in ("weights.safetensors", *WRITTEN)]
     sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
-    return {"judging": {**asdict(judging), "steps": list(judging.steps)}, "files": sums}
+    return {"judging": _plain(judging), "files": sums}
+
+
+def _plain(judging: Judging) -> dict[str, Any]:
+    return {**asdict(judging), "steps": list(judging.steps)}

@@ -149,5 +149,6 @@ def _values(forward: Forward) -> list[Tensor]:
 
 
 def _shapes(model: Model) -> list[tuple[str, tuple[int, ...]]]:
-    named = [*model.named_parameters(), *model.named_buffers()]
+    learned = [(f"{name}, learned: {value.requires_grad}", value) for name, value in model.named_parameters()]
+    named = [*learned, *model.named_buffers()]
     return [(name, tuple(value.shape)) for name, value in named] + [(str(type(part)), ()) for part in model.modules()]

@@ -43,7 +43,8 @@ class Batches:
     """Indices of each step's observations.
 
     With populations and `balanced`, every population gives the same number (the first ones one more, if the batch
-    cannot be divided), each reshuffled whenever it has been through. Otherwise the whole data are reshuffled.
+    cannot be divided), each reshuffled whenever it has been through; one that is absent on purpose gives none.
+    Otherwise the whole data are reshuffled.
 
     Args:
         data: what the indices point into.
@@ -67,18 +68,21 @@ class Batches:
         groups = [np.arange(len(data))]
         if balanced and data.population is not None:
             groups = [np.flatnonzero(data.population == k) for k in range(len(data.populations))]
-        if batch_size < len(groups):
+        grouped = balanced and data.population is not None
+        present = [k for k in range(len(groups)) if not (grouped and data.populations[k] in data.absent)]
+        if batch_size < len(present):
             raise ValueError(
-                f"expected a batch_size of at least {len(groups)}, one for each population, got {batch_size}; "
+                f"expected a batch_size of at least {len(present)}, one for each population, got {batch_size}; "
                 "use a larger batch, or balanced=False"
             )
-        empty = [name for name, group in zip(data.populations, groups, strict=False) if not len(group)]
+        empty = [data.populations[k] for k in present if not len(groups[k])] if grouped else []
         if empty:
             raise ValueError(f"expected observations of every population, got none of {empty}; leave them out")
-        base, extra = divmod(batch_size, len(groups))
-        self.counts = [base + (k < extra) for k in range(len(groups))]
-        self.groups = tuple(self.counts) if balanced and data.population is not None else None
-        self.streams = [Shuffled(group, (seed, purpose, k)) for k, group in enumerate(groups)]
+        base, extra = divmod(batch_size, len(present))
+        self.counts = [base + (place < extra) for place in range(len(present))]
+        counts = dict(zip(present, self.counts, strict=True))
+        self.groups = tuple(counts.get(k, 0) for k in range(len(groups))) if grouped else None
+        self.streams = [Shuffled(groups[k], (seed, purpose, k)) for k in present]
 
     def __call__(self, step: int) -> Int[np.ndarray, " batch"]:
         """Indices of the observations of step number `step`, from 0; population by population if balanced."""

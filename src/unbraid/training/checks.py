@@ -55,10 +55,12 @@ def _check_populations(model: Model, data: Data) -> None:
         )
     counts = np.bincount(data.population, minlength=len(data.populations))
     empty = [name for name, count in zip(data.populations, counts, strict=False) if not count]
+    empty = [name for name in empty if name not in data.absent]
     if empty or len(counts) > len(data.populations):
         raise ValueError(
             f"expected observations of every population and of no other, got counts {counts.tolist()} for "
-            f"{tuple(data.populations)}" + (f"; leave out {empty}" if empty else "")
+            f"{tuple(data.populations)}"
+            + (f"; leave out {empty}, or say that they are absent on purpose (OneOf)" if empty else "")
         )
 
 

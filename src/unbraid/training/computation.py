@@ -66,7 +66,8 @@ def _kept_by(model: Model, count: int, device: torch.device) -> int:
         return tensor
 
     x = torch.zeros(count, *model.shape, device=device)
-    population = torch.zeros(count, dtype=torch.int64, device=device) if model.populations else None
+    last = len(model.populations) - 1  # of a frozen model, the only one that learns
+    population = torch.full((count,), last, device=device) if model.populations else None
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         outcome = model(Batch(x, population), torch.Generator(device))
     assert outcome.log_likelihood.shape == (count,)

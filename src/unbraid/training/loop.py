@@ -60,7 +60,8 @@ class Loop:
         if isinstance(objective, Adversarial):
             given = self.model, data, training, augmentation, self.device, self.resident
             self.adversary = Adversary(objective, *given)
-        self.optimizer = torch.optim.Adam(model.parameters(), training.learning_rate, fused=True)
+        learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(learned, training.learning_rate, fused=True)
         self.eager = Update(self.model, objective, self.optimizer, self.supply, training, self.adversary)
         self.generator = self.eager.generator
         self.make: Update | Captured = self.eager
