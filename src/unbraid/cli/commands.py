@@ -97,9 +97,11 @@ def _sweep(
     return sweep(recipe, out, each, parse_over(over or ()), judging, processes, threads, given)
 
 
-def _reproduce(name: str, seeds: Sequence[str] | None = None, **options: Any) -> Reproduced:
+def _reproduce(
+    name: str, seeds: Sequence[str] | None = None, chosen: Sequence[str] | None = None, **options: Any
+) -> Reproduced:
     each = None if seeds is None else tuple(seed for word in seeds for seed in seed_range(word))
-    return reproduce(name, seeds=each, **options)
+    return reproduce(name, seeds=each, options=tuple(chosen or ()), **options)
 
 
 def _given(recipe: "recipes.Recipe[...]", options: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +183,9 @@ def command_line() -> Parser:
 
 def _reproduction(experiment: Experiment, seeds: dict[str, Any]) -> Parser:
     by_hand = {"--seeds": {**seeds, "help": "seeds of every method (0 1 2, or 0-9); default: those of the scale."}}
-    prog, function = f"unbraid reproduce {experiment.name}", _without(reproduce, {"name"})
+    chosen = "option of the recipe for all methods, such as training.steps=10000; TASK:NAME=VALUE for one of the tasks."
+    by_hand["--set"] = {"nargs": "+", "dest": "chosen", "metavar": "NAME=VALUE", "help": chosen}
+    prog, function = f"unbraid reproduce {experiment.name}", _without(reproduce, {"name", "options"})
     command = _command(prog, function, show_reproduced, by_hand)
     where = f"{experiment.figure or 'beyond the paper'}, {names_of(experiment)}"
     command.description = f"{experiment.title} ({where}).\n\n{command.description}"

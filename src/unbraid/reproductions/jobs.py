@@ -37,6 +37,11 @@ def tasks_of(experiment: Experiment) -> list[Task]:
     return list({task.name: task for task in (task_of(experiment, method) for method in experiment.methods)}.values())
 
 
+def methods_on(experiment: Experiment, task: Task) -> list[Method]:
+    """Those that are trained on a task."""
+    return [method for method in experiment.methods if task_of(experiment, method) == task]
+
+
 def names_of(experiment: Experiment) -> str:
     """What an experiment trains on, for people."""
     return ", ".join(task.name for task in tasks_of(experiment))

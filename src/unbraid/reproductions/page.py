@@ -1,6 +1,7 @@
 """A reproduction as one HTML page: verdicts first, then pictures, then numbers."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -155,7 +156,7 @@ def _facts(found: Summed) -> list[tuple[str, str]]:
     hours, name = found.seconds / 3600, found.experiment.name
     steps = ", ".join(f"{method} {count:,}" for method, count in found.steps.items())
     return [
-        ("Command", f"unbraid reproduce {name} --scale {found.scale}{_seeds(found)}"),
+        ("Command", f"unbraid reproduce {name} --scale {found.scale}{_seeds(found)}{_set(found)}"),
         ("Runs", f"{found.runs}, {hours:.2f} hours of training in all (of one process each)"),
         ("Updates", steps if len(set(found.steps.values())) > 1 else f"{next(iter(found.steps.values())):,}"),
         ("Machine", found.machine),
@@ -167,6 +168,11 @@ def _seeds(found: Summed) -> str:
     """The option that chose the seeds, where they are not those of the scale."""
     usual = tuple(range(seed_count(found.experiment, found.scale)))
     return "" if found.seeds == usual else f" --seeds {' '.join(map(str, found.seeds))}"
+
+
+def _set(found: Summed) -> str:
+    """The options that were set by hand."""
+    return f" --set {shlex.join(found.options)}" if found.options else ""
 
 
 def _number(value: float, sign: bool = False) -> str:

@@ -33,7 +33,7 @@ def _shorter(what: str = "") -> str:
 
 
 GRASSY = {"source": "grassy-mnist", "shared": 100, "private": 25}
-GRASS = "the grass is drawn instead of ImageNet's photographs"
+GRASS = "the grass is not ImageNet's: drawn, unless textures are given"
 DIGITS = {str(digit): [str(digit)] for digit in range(10)}
 TWO_GRASSY = Task(
     "Grassy-MNIST",
@@ -43,7 +43,7 @@ TWO_GRASSY = Task(
         "laptop": Size(
             GRASSY, _training(55_000, EPOCHS, 60), Judging(PARTS), 3, _shorter(f"{GRASS}; "), annealing=COMPRESSED
         ),
-        "paper": Size(GRASSY, _training(55_000, 75, 60), Judging(PARTS), 10, f"{GRASS}, unless textures are given"),
+        "paper": Size(GRASSY, _training(55_000, 75, 60), Judging(PARTS), 10, GRASS),
     },
 )
 
@@ -75,7 +75,7 @@ MNIST_GRASS = _ten(
     "MNIST-Grass",
     {"source": "grassy-mnist", "groups": DIGITS, "shared": 30, "private": 5, **MOVED},
     55_000,
-    f"{GRASS}, unless textures are given",
+    GRASS,
 )
 CIFAR = _ten("CIFAR-10", {"source": "cifar10", "shared": 10, "private": 20, **MOVED}, 45_000)
 FACES = Task(

@@ -2,10 +2,12 @@
 
 import difflib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from unbraid.reproductions.changes import changed
 from unbraid.reproductions.experiment import Experiment, Scale
 from unbraid.reproductions.jobs import jobs_of, names_of
 from unbraid.reproductions.papers import EXPERIMENTS
@@ -38,6 +40,7 @@ def reproduce(
     seeds: tuple[int, ...] | None = None,
     processes: int | None = None,
     threads: int = 1,
+    options: Sequence[str] = (),
 ) -> Reproduced:
     """Train, judge and compare what one figure or table of a paper shows, and write a page about it.
 
@@ -53,11 +56,12 @@ def reproduce(
         seeds: of the runs; default: as many as the scale has.
         processes: runs at once; default: as many as the cores allow for.
         threads: of each process; another number gives other last digits.
+        options: of the recipe, set by hand: NAME=VALUE, or TASK:NAME=VALUE for one of several tasks.
 
     Raises:
-        ValueError: before anything starts: an unknown name, or `out` holds runs with other arguments.
+        ValueError: before anything starts: an unknown name, a bad option, or `out` holds runs with other arguments.
     """
-    experiment = named(name)
+    experiment = changed(named(name), scale, options)
     from unbraid.reproductions.page import write_page
     from unbraid.reproductions.summing import summed
     from unbraid.runs import write_atomically
@@ -67,7 +71,7 @@ def reproduce(
     jobs = jobs_of(experiment, scale, out, seeds)
     swept = carry_out(jobs, folder, processes, threads)
     rows = collect(jobs)
-    found = summed(experiment, scale, jobs, rows)
+    found = summed(experiment, scale, jobs, rows, options)
     numbers = folder / "numbers.json"
     write_atomically(numbers, (json.dumps(found.plain, indent=1) + "\n").encode())
     page = write_page(folder / "index.html", found, jobs, rows)

@@ -35,7 +35,7 @@ class Summed:
     """All that a page says in numbers.
 
     seeds: of the runs, as asked for; seconds: of training, of all runs together; steps: by method; runs: how many were
-    measured.
+    measured; options: that were set by hand.
     """
 
     experiment: Experiment
@@ -49,13 +49,16 @@ class Summed:
     expected: int
     machine: str
     versions: dict[str, str]
+    options: tuple[str, ...] = ()
     plain: dict[str, Plain] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plain", _plain(self))
 
 
-def summed(experiment: Experiment, scale: Scale, jobs: Sequence[Job], rows: Sequence[Row]) -> Summed:
+def summed(
+    experiment: Experiment, scale: Scale, jobs: Sequence[Job], rows: Sequence[Row], options: Sequence[str] = ()
+) -> Summed:
     """The numbers of an experiment's rows."""
     from unbraid.runs import Run, machine, versions
     from unbraid.sweeps.judged import complete
@@ -84,6 +87,7 @@ def summed(experiment: Experiment, scale: Scale, jobs: Sequence[Job], rows: Sequ
         len(jobs),
         "; ".join(machines),
         used,
+        tuple(options),
     )
 
 
@@ -100,6 +104,7 @@ def _plain(found: Summed) -> dict[str, Any]:
         "reproduction": found.experiment.name,
         "scale": found.scale,
         "differs from the paper": differences(found.experiment, found.scale),
+        "options set": list(found.options),
         "runs": found.runs,
         "seconds of training": round(found.seconds, 1),
         "updates": found.steps,

@@ -1,9 +1,9 @@
 """Tables of runs, each trained and judged in a process of its own; importing this is quick."""
 
 from unbraid.sweeps.collecting import Measured, collect, measured
-from unbraid.sweeps.combinations import parse_over
+from unbraid.sweeps.combinations import parse_over, value_of
 from unbraid.sweeps.execution import execute
-from unbraid.sweeps.job import Job, Judging, Outcome
+from unbraid.sweeps.job import Job, Judging, Outcome, trains
 from unbraid.sweeps.sweeping import Swept, carry_out, sweep
 
 __all__ = [
@@ -18,4 +18,6 @@ __all__ = [
     "measured",
     "parse_over",
     "sweep",
+    "trains",
+    "value_of",
 ]

@@ -66,15 +66,19 @@ def _combinations(recipe: recipes.Recipe[...], over: Mapping[str, Sequence[Any]]
     for name in sorted(over):
         if name in ("training.seed", "seed"):
             raise ValueError(f"expected what is varied beside the seed, got {name}; seeds have an option of their own")
-        values = [_value(recipe, name, value) for value in over[name]]
+        values = [value_of(recipe, name, value) for value in over[name]]
         if not values or len(set(map(_said, values))) < len(values):
             raise ValueError(f"expected different values of {name}, at least one, got {list(over[name])}")
         varied.append([(name, value) for value in values])
     return list(product(*varied))
 
 
-def _value(recipe: recipes.Recipe[...], name: str, value: Any) -> Plain:
-    """One value as the recipe's signature has it, as a plain one."""
+def value_of(recipe: recipes.Recipe[...], name: str, value: Any) -> Plain:
+    """One value of an option, or of a setting (`training.steps`), as the recipe's signature has it, as a plain one.
+
+    Raises:
+        ValueError: a name that the recipe does not take, or a value of another type.
+    """
     group, _, own = name.rpartition(".")
     part = typed(recipe, _merged({}, {name: value}))
     return describe(getattr(part[group], own) if group else part[name])

@@ -1,0 +1,68 @@
+"""Options of an experiment's tasks that someone sets themselves, such as more updates or textures of their own."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from unbraid.configuration import Plain
+from unbraid.reproductions.experiment import Experiment, Scale, Size, Task, slug
+from unbraid.reproductions.jobs import methods_on, tasks_of
+from unbraid.sweeps import trains, value_of
+
+
+def changed(experiment: Experiment, scale: Scale, words: Sequence[str]) -> Experiment:
+    """The experiment with options set as `words` say: NAME=VALUE for every task, TASK:NAME=VALUE for one of them.
+
+    Names are those of the recipe's options, `training.steps` and the like for settings of the training. What is set
+    stands with what differs from the paper.
+
+    Raises:
+        ValueError: a word is no such thing, a task or an option does not exist or comes twice, a value is of another
+            type, or the methods differ in that option.
+    """
+    for task in tasks_of(experiment):
+        own = _own(words, task, [slug(each.name) for each in tasks_of(experiment)])
+        if own:
+            experiment = _with(experiment, task, scale, own)
+    return experiment
+
+
+def _own(words: Sequence[str], task: Task, tasks: Sequence[str]) -> dict[str, str]:
+    """What the words say about a task."""
+    own: dict[str, str] = {}
+    for word in words:
+        left, equals, value = word.partition("=")
+        where, _, name = left.lstrip("-").rpartition(":")
+        if not (name and equals and value):
+            raise ValueError(f"expected NAME=VALUE for --set, such as training.steps=10000, got '{word}'")
+        if where and where not in tasks:
+            raise ValueError(f"expected one of {', '.join(tasks)} before the colon of --set, got '{word}'")
+        if where in ("", slug(task.name)):
+            name = name.replace("-", "_")
+            if name in own:
+                raise ValueError(f"expected every option once for {task.name}, got {name} again in '{word}'")
+            own[name] = value
+    return own
+
+
+def _with(experiment: Experiment, task: Task, scale: Scale, given: dict[str, str]) -> Experiment:
+    recipe, size = trains(task.recipe), task.sizes[scale]
+    values = {name: value_of(recipe, name, value) for name, value in given.items()}
+    for method in methods_on(experiment, task):
+        fixed = {*method.options, *({"rate"} if method.annealed else ()), *({"growth"} if method.growing else ())}
+        if clash := fixed & set(values):
+            name = min(clash)
+            raise ValueError(f"expected an option that the methods share, got {name}, which {method.name} sets itself")
+    if "training.seed" in values:
+        raise ValueError("expected what is set beside the seed, got training.seed; --seeds chooses those")
+    other = replace(task, sizes={**task.sizes, scale: _size(size, values)})
+    methods = tuple(replace(each, task=other) if each.task == task else each for each in experiment.methods)
+    return replace(experiment, task=other if experiment.task == task else experiment.task, methods=methods)
+
+
+def _size(size: Size, values: dict[str, Plain]) -> Size:
+    own = {name.removeprefix("training."): value for name, value in values.items() if name.startswith("training.")}
+    options: dict[str, Any] = {name: value for name, value in values.items() if not name.startswith("training.")}
+    said = ", ".join(f"{name} {value}" for name, value in values.items())
+    differs = "; ".join(part for part in (size.differs, f"set by hand: {said}") if part)
+    return replace(size, options={**size.options, **options}, training={**size.training, **own}, differs=differs)
