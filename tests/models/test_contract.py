@@ -10,13 +10,13 @@ import torch
 import unbraid.models
 from unbraid.configuration import build, describe
 from unbraid.likelihoods import Gaussian
-from unbraid.models import CPVAE, Add, Combination, Model
+from unbraid.models import CPVAE, Add, Combination, Model, Multiply, Screen
 from unbraid.models.contract import check_shapes
 from unbraid.nets import MLPDecoder, MLPTrunk
 from unbraid.objectives import ELBO
 from unbraid.types import Batch, Forward, Progress
 
-COMBINATIONS = [Add()]
+COMBINATIONS = [Add(), Multiply(), Screen()]
 
 
 def seed(value: int) -> torch.Generator:

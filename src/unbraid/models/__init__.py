@@ -1,11 +1,12 @@
 """Models: a joint distribution and its posterior."""
 
+from unbraid.models.combination import Add, Combination, Multiply, Screen
 from unbraid.models.contract import Model
 from unbraid.models.contrastive import ContrastiveVAE
 from unbraid.models.evidence import log_weights
 from unbraid.models.extension import add_population
 from unbraid.models.pairs import paired_log_weights, pairs_apply
-from unbraid.models.population import CPVAE, Add, Combination
+from unbraid.models.population import CPVAE
 from unbraid.models.sequential import SequentialVAE
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Combination",
     "ContrastiveVAE",
     "Model",
+    "Multiply",
+    "Screen",
     "SequentialVAE",
     "add_population",
     "log_weights",

@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from unbraid.likelihoods import Gaussian, IgnoreMissing, Likelihood
 from unbraid.models._proposals import Sampled, proposal_of
+from unbraid.models.combination import Add
 from unbraid.models.contract import Model
 from unbraid.models.evidence import MEMORY, check, computing, rows_within
-from unbraid.models.population import CPVAE, Add
+from unbraid.models.population import CPVAE
 from unbraid.settings import Computation
 from unbraid.types import LOG_2PI, Batch
 

@@ -1,6 +1,5 @@
 """The cross-population VAE: a latent block shared by all populations and a private one for each."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import chain
 
@@ -8,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from unbraid.configuration import Configured
 from unbraid.likelihoods import Likelihood
+from unbraid.models.combination import Add, Combination
 from unbraid.models.contract import Model, Noise, check_shapes, draw
 from unbraid.nets.contract import Decoder, Trunk
 from unbraid.types import Batch, Forward, Normal
@@ -36,33 +35,6 @@ def known_population(batch: Batch, populations: Sequence[str]) -> Int[Tensor, " 
             f"{int(batch.population[unseen][0])}; the model has never seen that population"
         )
     return batch.population
-
-
-class Combination(Configured, ABC):
-    """g(shared, private): how the two decoders' outputs become the likelihood's parameter.
-
-    neutral: the output of a decoder that leaves the other's unchanged; stands in for a part that is left out.
-    """
-
-    neutral: float
-
-    @abstractmethod
-    def __call__(
-        self, shared: Float[Tensor, "batch *shape"], private: Float[Tensor, "batch *shape"]
-    ) -> Float[Tensor, "batch *shape"]:
-        """The combined output."""
-
-
-class Add(Combination):
-    """g(a, b) = a + b, the paper's choice."""
-
-    neutral = 0.0
-
-    def __call__(
-        self, shared: Float[Tensor, "batch *shape"], private: Float[Tensor, "batch *shape"]
-    ) -> Float[Tensor, "batch *shape"]:
-        """The sum."""
-        return shared + private
 
 
 class CPVAE(Model):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unbraid.recipes.networks import (
+    CombinationName,
     PopulationModel,
     PopulationObjective,
     image_model,
@@ -44,6 +45,7 @@ def images(
     variance: float = 0.05,
     trunk_widths: tuple[int, ...] = (32, 64, 128),
     decoder_widths: tuple[int, ...] = (64, 32),
+    combine: CombinationName = "add",
     training: Training = Training(steps=20_000, learning_rate=1e-3),  # noqa: B008 (frozen)
 ) -> "Plan":
     """Train CPVAE, or a rival of it, on images with populations.
@@ -74,6 +76,8 @@ def images(
         variance: initial variance of the Gaussian likelihood, then learned.
         trunk_widths: channels of the encoder's strided layers.
         decoder_widths: channels of the decoders' layers; the side must be divisible by 2 for each.
+        combine: of cpvae, what is done with the outputs of both decoders: add (the paper's), multiply or screen
+            (1 - (1 - a)(1 - b)).
         training: how to train.
     """
     arguments = settled(plain(locals(), "out", "training"))
@@ -87,7 +91,7 @@ def images(
     given = (where, groups, attribute, levels, size, training.seed, *grass)
     parts = [_populations(source, split, *given) for split in SPLITS]
     widths = (trunk_widths, decoder_widths)
-    built = image_model(model, parts[0], shared, private, variance, *widths, training.seed, background)
+    built = image_model(model, parts[0], shared, private, variance, *widths, training.seed, background, combine)
     minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
     notes = [card.note for card in parts[0].cards if card.note]
     record = {"recipe": "images", "arguments": describe(arguments), "notes": notes}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PopulationModel = Literal["cpvae", "vae", "contrastive"]
 PopulationObjective = Literal["mi", "elbo", "mmd"]
+CombinationName = Literal["add", "multiply", "screen"]
 OBJECTIVES: dict[str, tuple[str, ...]] = {"cpvae": ("mi", "elbo"), "vae": ("elbo",), "contrastive": ("elbo", "mmd")}
 
 
@@ -74,15 +75,22 @@ def image_model(
     decoder_widths: tuple[int, ...],
     seed: int,
     background: str | None = None,
+    combine: CombinationName = "add",
 ) -> "Model":
     """CPVAE, a VAE with shared + private latents in one block, or a contrastive VAE; networks of the CPVAE paper.
 
-    The Gaussian's variance is learned; the (shared) decoder starts at the data's mean.
+    The Gaussian's variance is learned; the (shared) decoder starts at the data's mean, private ones where they leave it
+    unchanged.
+
+    Raises:
+        ValueError: parts are combined otherwise than by addition in a model that has no parts.
     """
+    if model != "cpvae" and combine != "add":
+        raise ValueError(f"expected combine={combine} for the model cpvae, whose parts are combined, got {model}")
     import numpy as np
 
     from unbraid.likelihoods import Gaussian
-    from unbraid.models import CPVAE
+    from unbraid.models import CPVAE, Add, Multiply, Screen
     from unbraid.nets import NormTrunk, SkipDecoder
     from unbraid.randomness import seeded
 
@@ -92,8 +100,9 @@ def image_model(
         decoder = SkipDecoder(shared if model == "cpvae" else shared + private, shape, decoder_widths, mean)
         if model != "cpvae":
             return rival(model, trunk, decoder, likelihood, data.populations, background, private)
-        own = [SkipDecoder(private, shape, decoder_widths) for _ in data.populations]
-        return CPVAE(trunk, decoder, own, likelihood, data.populations)
+        g = {"add": Add, "multiply": Multiply, "screen": Screen}[combine]()
+        own = [SkipDecoder(private, shape, decoder_widths, g.neutral) for _ in data.populations]
+        return CPVAE(trunk, decoder, own, likelihood, data.populations, g)
 
 
 def population_objective(

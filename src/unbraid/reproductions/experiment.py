@@ -21,6 +21,7 @@ class Size:
     differs: how it differs from the paper, in words; empty at the paper's scale.
     points: how many of the kept weights are followed at most, evenly spaced.
     annealing: what the weight of the cross term of annealed methods is multiplied by every epoch.
+    later: arguments of `extend`, with its training, for populations that arrive later.
     """
 
     options: Mapping[str, Any]
@@ -30,6 +31,7 @@ class Size:
     differs: str = ""
     points: int = 6
     annealing: float = 1.1
+    later: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ class Task:
     name: for people; folders are named after it.
     recipe: name of the recipe that trains.
     sizes: by scale.
+    arriving: populations that are learned afterwards, one after the other, each without the data of those before.
     """
 
     name: str
     recipe: str
     sizes: Mapping[Scale, Size]
+    arriving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Method:
     growing: share of the steps in which a capacity grows to its end; None where there is none.
     annealed: whether the weight of the cross term grows, by the factor that the task's size says.
     task: what it is trained on, where methods of an experiment differ in that; None for the experiment's.
+    later: arguments of `extend` beyond the task's, for populations that arrive later.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Method:
     growing: float | None = None
     annealed: bool = False
     task: Task | None = None
+    later: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """An experiment as a table of runs, which experiments on one task share."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,43 @@ from unbraid.sweeps import Job
 
 
 def jobs_of(experiment: Experiment, scale: Scale, out: Path, seeds: tuple[int, ...] | None = None) -> list[Job]:
-    """The runs of an experiment, the first seed of every method before the second of any.
+    """All runs of an experiment, those of `stages_of` one after the other."""
+    return [job for stage in stages_of(experiment, scale, out, seeds) for job in stage]
 
-    A run's folder is that of its task, method and seed, so that what one experiment has trained another finds.
+
+def stages_of(experiment: Experiment, scale: Scale, out: Path, seeds: tuple[int, ...] | None = None) -> list[list[Job]]:
+    """The runs of an experiment, the first seed of every method before the second of any; later stages go on with runs
+    of the stage before.
+
+    A run's folder is that of its task, method and seed, so that what one experiment has trained another finds. The
+    method of runs that others go on with is named after what they have seen, that of the last is its own name.
     """
     chosen = range(seed_count(experiment, scale)) if seeds is None else seeds
-    return [_job(experiment, method, scale, out, seed) for seed in chosen for method in experiment.methods]
+    each = [(method, seed) for seed in chosen for method in experiment.methods]
+    chains = [
+        _chain(_job(experiment, method, scale, out, seed), task_of(experiment, method), method, scale)
+        for method, seed in each
+    ]
+    longest = max((len(chain) for chain in chains), default=0)
+    return [[chain[stage] for chain in chains if stage < len(chain)] for stage in range(longest)]
+
+
+def chains_of(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Runs that go on with each other, from the first to the last of them."""
+    by_path = {job.path: job for job in jobs}
+    followed = {goes_on_with(job) for job in jobs}
+    chains = []
+    for job in (job for job in jobs if job.path not in followed and goes_on_with(job)):
+        chain = [job]
+        while (before := goes_on_with(chain[0])) is not None:
+            chain.insert(0, by_path[before])
+        chains.append(chain)
+    return chains
+
+
+def goes_on_with(job: Job) -> Path | None:
+    """The run that a job extends; None where it starts anew."""
+    return Path(str(job.arguments["run"])) if job.recipe == "extend" else None
 
 
 def seed_count(experiment: Experiment, scale: Scale) -> int:
@@ -66,6 +98,21 @@ def _job(experiment: Experiment, method: Method, scale: Scale, out: Path, seed: 
     judging = replace(size.judging, steps=_followed(size, steps)) if size.judging.followed else size.judging
     arguments = {**size.options, **method.options, **growth, "training": training}
     return Job(method.name, seed, path, task.recipe, arguments, judging)
+
+
+def _chain(first: Job, task: Task, method: Method, scale: Scale) -> list[Job]:
+    """A run, and those for populations that arrive later; only the last is judged."""
+    if not task.arriving:
+        return [first]
+    size = task.sizes[scale]
+    given = {**size.later, **method.later}
+    training = {**size.later.get("training", {}), **method.later.get("training", {}), "seed": first.seed}
+    chain = [replace(first, method=f"{method.name}, first", judging=None)]
+    for name in task.arriving:
+        path = first.path.parent.with_name(f"{first.path.parent.name}-then-{slug(name)}") / first.path.name
+        arguments = {**given, "run": str(chain[-1].path), "name": name, "training": training}
+        chain.append(Job(f"{method.name}, then {name}", first.seed, path, "extend", arguments))
+    return [*chain[:-1], replace(chain[-1], method=method.name, judging=first.judging)]
 
 
 def _followed(size: Size, steps: int) -> tuple[int, ...]:

@@ -3,12 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from unbraid.metrics import Summary, paired_difference, summarise
 from unbraid.reproductions.experiment import Claim, Experiment, Measure
-
-Row = dict[str, Any]
+from unbraid.sweeps import Row
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,9 @@ def _final(rows: Sequence[Row], experiment: Experiment) -> list:
 def _sections(experiment: Experiment, jobs: Sequence[Job]) -> list[Section]:
     """The report's figures of the first seed of every method."""
     first: dict[str, Path] = {}
+    names = {method.name for method in experiment.methods}
     for job in jobs:
-        if finished(job.path):
+        if job.method in names and finished(job.path):
             first.setdefault(job.method, job.path)
     if not experiment.pictures or not first:
         return []

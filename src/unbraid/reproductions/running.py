@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, get_args
 
 from unbraid.reproductions.changes import changed
 from unbraid.reproductions.experiment import Experiment, Scale
-from unbraid.reproductions.jobs import jobs_of, names_of
+from unbraid.reproductions.jobs import goes_on_with, jobs_of, names_of, stages_of
 from unbraid.reproductions.papers import EXPERIMENTS
+from unbraid.reproductions.remembering import remembered
 
 if TYPE_CHECKING:
     from unbraid.reproductions.numbers import Judged
-    from unbraid.sweeps import Outcome
+    from unbraid.sweeps import Job, Outcome
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,38 @@ def reproduce(
     from unbraid.reproductions.page import write_page
     from unbraid.reproductions.summing import summed
     from unbraid.runs import write_atomically
-    from unbraid.sweeps import carry_out, collect
+    from unbraid.sweeps import collect
+    from unbraid.sweeps.collecting import write_csv
 
     folder = out / name
-    jobs = jobs_of(experiment, scale, out, seeds)
-    swept = carry_out(jobs, folder, processes, threads)
-    rows = collect(jobs)
+    stages = stages_of(experiment, scale, out, seeds)
+    jobs = [job for stage in stages for job in stage]
+    failed = _carried_out(stages, folder, processes, threads)
+    rows = collect(jobs) + remembered(jobs)
+    write_csv(folder / "results.csv", rows)
     found = summed(experiment, scale, jobs, rows, options)
     numbers = folder / "numbers.json"
     write_atomically(numbers, (json.dumps(found.plain, indent=1) + "\n").encode())
     page = write_page(folder / "index.html", found, jobs, rows)
-    return Reproduced(page, numbers, found.verdicts, len(jobs), swept.failed)
+    return Reproduced(page, numbers, found.verdicts, len(jobs), failed)
+
+
+def _carried_out(
+    stages: "Sequence[Sequence[Job]]", folder: Path, processes: int | None, threads: int
+) -> "tuple[Outcome, ...]":
+    """Train and judge every stage on top of those before, and return what failed; what would go on with it is left."""
+    from unbraid.sweeps import carry_out
+
+    done: list[Job] = []
+    failed: list[Outcome] = []
+    for stage in stages:
+        ready = [
+            job for job in stage if (before := goes_on_with(job)) is None or before in {each.path for each in done}
+        ]
+        swept = carry_out([*done, *ready], folder, processes, threads)
+        failed += swept.failed
+        done = [outcome.job for outcome in swept.outcomes if outcome.state == "finished"]
+    return tuple(failed)
 
 
 @dataclass(frozen=True)

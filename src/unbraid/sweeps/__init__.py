@@ -1,6 +1,6 @@
 """Tables of runs, each trained and judged in a process of its own; importing this is quick."""
 
-from unbraid.sweeps.collecting import Measured, collect, measured
+from unbraid.sweeps.collecting import Measured, Row, collect, measured
 from unbraid.sweeps.combinations import parse_over, value_of
 from unbraid.sweeps.execution import execute
 from unbraid.sweeps.job import Job, Judging, Outcome, trains
@@ -11,6 +11,7 @@ __all__ = [
     "Judging",
     "Measured",
     "Outcome",
+    "Row",
     "Swept",
     "carry_out",
     "collect",
