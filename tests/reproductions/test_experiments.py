@@ -1,11 +1,12 @@
 """Every experiment is one that can be run, at every scale."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from unbraid.reproductions import EXPERIMENTS, Experiment
-from unbraid.reproductions.jobs import jobs_of, steps_of, tasks_of
+from unbraid.reproductions.jobs import chains_of, goes_on_with, jobs_of, stages_of, steps_of, tasks_of
 from unbraid.sweeps.job import Job, trains, typed
 
 SCALES = ("smoke", "laptop", "paper")
@@ -21,6 +22,8 @@ def test_names_are_unique_and_those_of_the_paper_are_there():
     assert len(set(names)) == len(names)
     figures = {"fig2ab", "fig2cde", "fig2fg", "fig2hi", "fig2jk", "fig3", "fig4", "fig5", "fig6"}
     assert {f"srvae.{figure}" for figure in {*figures, "celeba_reconstruction"}} <= set(names)
+    figures = {"fig2", "fig3", "fig4", "fig5", "fig6", "table1", "table2"}
+    assert {f"cpvae.{figure}" for figure in figures} <= set(names)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -54,8 +57,7 @@ def test_what_is_followed_is_kept_and_measured(experiment: Experiment):
 def test_followed_weights_are_kept_ones_and_the_last(experiment: Experiment):
     for scale in SCALES:
         for job in jobs_of(experiment, scale, Path("out"), seeds=(0,)):
-            assert job.judging is not None
-            if not job.judging.followed:
+            if job.judging is None or not job.judging.followed:
                 continue
             training = job.arguments["training"]
             assert isinstance(training, dict)
@@ -75,8 +77,23 @@ def test_experiments_share_the_runs_of_a_method():
 
 
 def test_the_first_seed_of_every_method_comes_first(experiment: Experiment):
-    jobs = jobs_of(experiment, "paper", Path("out"), seeds=(3, 4))
-    assert [job.seed for job in jobs] == [3] * len(experiment.methods) + [4] * len(experiment.methods)
+    for jobs in stages_of(experiment, "paper", Path("out"), seeds=(3, 4)):
+        assert [job.seed for job in jobs] == [3] * len(experiment.methods) + [4] * len(experiment.methods)
+
+
+def test_later_stages_go_on_with_runs_of_the_stage_before():
+    five = next(experiment for experiment in EXPERIMENTS if experiment.name == "cpvae.fig5")
+    stages = stages_of(five, "paper", Path("out"), seeds=(0, 1))
+    assert len(stages) == 1 + len(five.task.arriving)
+    for before, after in pairwise(stages):
+        assert [goes_on_with(job) for job in after] == [job.path for job in before]
+    names = {method.name for method in five.methods}
+    assert {job.method for job in stages[-1]} == names  # the last is what the numbers are of
+    assert not names & {job.method for stage in stages[:-1] for job in stage}
+    chains = chains_of([job for stage in stages for job in stage])
+    assert sorted(map(str, (chain[-1].path for chain in chains))) == sorted(str(job.path) for job in stages[-1])
+    assert {len(chain) for chain in chains} == {len(stages)}
+    assert chains_of(jobs_of(EXPERIMENTS[0], "paper", Path("out"))) == []
 
 
 def test_the_paper_is_the_paper():

@@ -63,16 +63,29 @@ def reproduce(
         ValueError: before anything starts: an unknown name, a bad option, or `out` holds runs with other arguments.
     """
     experiment = changed(named(name), scale, options)
+    return carried_out(experiment, scale, out, seeds, processes, threads, options)
+
+
+def carried_out(
+    experiment: Experiment,
+    scale: Scale,
+    out: Path,
+    seeds: tuple[int, ...] | None = None,
+    processes: int | None = None,
+    threads: int = 1,
+    options: Sequence[str] = (),
+) -> Reproduced:
+    """What `reproduce` does, with any experiment; options are those that it was changed by."""
     from unbraid.reproductions.page import write_page
     from unbraid.reproductions.summing import summed
     from unbraid.runs import write_atomically
     from unbraid.sweeps import collect
     from unbraid.sweeps.collecting import write_csv
 
-    folder = out / name
+    folder = out / experiment.name
     stages = stages_of(experiment, scale, out, seeds)
     jobs = [job for stage in stages for job in stage]
-    failed = _carried_out(stages, folder, processes, threads)
+    failed = _in_stages(stages, folder, processes, threads)
     rows = collect(jobs) + remembered(jobs)
     write_csv(folder / "results.csv", rows)
     found = summed(experiment, scale, jobs, rows, options)
@@ -82,7 +95,7 @@ def reproduce(
     return Reproduced(page, numbers, found.verdicts, len(jobs), failed)
 
 
-def _carried_out(
+def _in_stages(
     stages: "Sequence[Sequence[Job]]", folder: Path, processes: int | None, threads: int
 ) -> "tuple[Outcome, ...]":
     """Train and judge every stage on top of those before, and return what failed; what would go on with it is left."""
