@@ -62,6 +62,15 @@ def sections(runs: Sequence[Shown]) -> list[Section]:
     return made
 
 
+def drawn_as(heading: str, run: Shown) -> Figure | None:
+    """The figure of one section of one run; None if it has not the arrays.
+
+    Raises:
+        KeyError: there is no such section.
+    """
+    return {kind.heading: kind.draw for kind in KINDS}[heading](run)
+
+
 def compare(rows: Sequence[Row], runs: Sequence[Shown]) -> Picture | None:
     """The finite values of the main metrics as dots, or None if there is none."""
     scores = [

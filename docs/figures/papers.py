@@ -1,6 +1,6 @@
-"""The pictures and tables of docs/paper1.md, from what `unbraid reproduce` left in a folder.
+"""The pictures and tables of docs/paper1.md and docs/paper2.md, from what `unbraid reproduce` left in a folder.
 
-python docs/figures/paper1.py FOLDER > tables.md
+python docs/figures/papers.py FOLDER > tables.md
 """
 
 import csv
@@ -11,18 +11,25 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from unbraid import plots
-from unbraid.report.pictures import ACTIVE_VARIANCE
+from unbraid.report.pictures import ACTIVE_VARIANCE, drawn_as
 from unbraid.report.reading import read
 from unbraid.reproductions import EXPERIMENTS, Experiment, figures
+from unbraid.reproductions.experiment import slug
 
 HERE = Path(__file__).parent
 NUMBERS = ("seed", "value", "step", "seconds", "chance", "ceiling")
-SHOWN = {  # pictures of the first seed: experiment to methods
+SHOWN = {  # pictures of the first seed: experiment to methods, and headings of the report's sections beside traversals
     "srvae.fig3": ("sr-vae", "beta-vae", "factorvae"),
     "srvae.fig4": ("sr-vae",),
     "srvae.fig5": ("sr-vae",),
     "srvae.fig6": ("sr-vae",),
+    "cpvae.fig2": ("cpvae-alpha-1", "cpvae-annealed", "cpvae-no-mi"),
+    "cpvae.fig3": ("cpvae-alpha-1", "cpvae-annealed"),
+    "cpvae.fig4": ("cpvae-annealed",),
+    "cpvae.fig5": ("cpvae-then-pansy", "cpvae-frozen-then-pansy", "vae-then-pansy"),
+    "cpvae.fig6": ("cpvae-annealed",),
 }
+PAPERS = {"srvae": "paper1", "cpvae": "paper2"}
 
 
 def main(folder: Path) -> None:
@@ -34,9 +41,10 @@ def main(folder: Path) -> None:
         found, rows = json.loads(file.read_text()), _rows(file.with_name("results.csv"))
         sys.stdout.write("\n".join(_tables(experiment, found)) + "\n")
         _curves(experiment, rows)
-        task = experiment.task.name.lower().replace(" ", "-")
         for method in SHOWN.get(experiment.name, ()):
-            _traversal(folder / "runs" / task / method / "seed-0", f"{_short(experiment)}-{method}")
+            path = folder / "runs" / slug(experiment.task.name) / method / "seed-0"
+            if (path / "evaluation").is_dir():
+                _pictures(path, experiment, f"{_short(experiment)}-{method}")
 
 
 def _rows(file: Path) -> list[dict]:
@@ -49,7 +57,8 @@ def _rows(file: Path) -> list[dict]:
 
 
 def _short(experiment: Experiment) -> str:
-    return f"paper1-{experiment.name.partition('.')[2]}"
+    paper, _, name = experiment.name.partition(".")
+    return f"{PAPERS[paper]}-{name}"
 
 
 def _curves(experiment: Experiment, rows: list[dict]) -> None:
@@ -60,8 +69,14 @@ def _curves(experiment: Experiment, rows: list[dict]) -> None:
         _save(figures.final(rows, experiment)[0], _short(experiment))
 
 
-def _traversal(path: Path, name: str) -> None:
+def _pictures(path: Path, experiment: Experiment, name: str) -> None:
     run = read([path])[0]
+    if experiment.name.startswith("cpvae"):
+        for heading in experiment.pictures:
+            drawn = drawn_as(heading, run)
+            if drawn is not None:
+                _save(drawn, f"{name}-{slug(heading)}")
+        return
     images, values, kl = (run.arrays.get(key) for key in ("traversal", "traversal_values", "kl_per_latent"))
     codes = run.arrays.get("codes")
     if images is not None and values is not None and kl is not None:
