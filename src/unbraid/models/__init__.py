@@ -1,5 +1,6 @@
 """Models: a joint distribution and its posterior."""
 
+from unbraid.models.classifier import Classifier
 from unbraid.models.contract import Model
 from unbraid.models.contrastive import ContrastiveVAE
 from unbraid.models.evidence import log_weights
@@ -11,6 +12,7 @@ from unbraid.models.sequential import SequentialVAE
 __all__ = [
     "CPVAE",
     "Add",
+    "Classifier",
     "Combination",
     "ContrastiveVAE",
     "Model",
