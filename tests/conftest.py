@@ -24,13 +24,14 @@ settings.register_profile("unbraid", deadline=None, derandomize=True)  # the sam
 settings.load_profile("unbraid")
 
 from unbraid.likelihoods import Bernoulli, Gaussian  # noqa: E402
-from unbraid.models import CPVAE, ContrastiveVAE, Model, SequentialVAE, add_population  # noqa: E402
+from unbraid.models import CPVAE, Classifier, ContrastiveVAE, Model, SequentialVAE, add_population  # noqa: E402
 from unbraid.nets import (  # noqa: E402
     ConvDecoder,
     ConvTrunk,
     MLPDecoder,
     MLPTrunk,
     NormTrunk,
+    ResidualNet,
     SkipDecoder,
 )
 from unbraid.types import Batch  # noqa: E402
@@ -81,6 +82,14 @@ def contrastive_mlp(count: int, background: str) -> Model:
     return ContrastiveVAE(*networks, Gaussian(0.5, learned=True), NAMES[:count], background, 3, 2)
 
 
+def classifier_conv() -> Model:
+    return Classifier(ResidualNet(SMALL, 3, (4, 6)), NAMES)
+
+
+def classifier_mlp() -> Model:
+    return Classifier(MLPTrunk(5, (8, 2)), NAMES[:2])
+
+
 MODELS: dict[str, Callable[[], Model]] = {
     **{f"{name}, conv": lambda s=s: sequential_conv(*s) for name, s in SWITCHES.items()},
     **{f"{name}, MLP": lambda s=s: sequential_mlp(*s) for name, s in SWITCHES.items()},
@@ -94,6 +103,8 @@ MODELS: dict[str, Callable[[], Model]] = {
     "contrastive VAE of 2, conv": contrastive_conv,
     "contrastive VAE of 2, MLP": lambda: contrastive_mlp(2, "first"),
     "contrastive VAE of 3, MLP": lambda: contrastive_mlp(3, "second"),
+    "classifier of 3, conv": classifier_conv,
+    "classifier of 2, MLP": classifier_mlp,
 }
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, distributions
 
 import unbraid.likelihoods
 from unbraid.configuration import build, describe
-from unbraid.likelihoods import Bernoulli, Gaussian, IgnoreMissing, Likelihood, NegativeBinomial
+from unbraid.likelihoods import Bernoulli, Categorical, Gaussian, IgnoreMissing, Likelihood, NegativeBinomial
 
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-10}
 dtypes = pytest.mark.parametrize("dtype", TOLERANCE)
@@ -21,6 +21,7 @@ CASES = {
     "Gaussian, learned": Gaussian(0.3, learned=True),
     "Gaussian, squashed": Gaussian(0.3, squash=True),
     "negative binomial": NegativeBinomial(1),
+    "categorical": Categorical(),
     "Gaussian, missing ignored": IgnoreMissing(Gaussian(0.3, learned=True)),
 }
 every = pytest.mark.parametrize("likelihood", CASES.values(), ids=CASES)
@@ -51,6 +52,15 @@ def test_bernoulli_equals_that_of_torch(dtype, values):
     expected = distributions.Bernoulli(logits=output, validate_args=False).log_prob(x).sum(1)
     assert_close(Bernoulli().log_prob(x, output), expected)
     assert_close(Bernoulli().mean(output), distributions.Bernoulli(logits=output).mean)
+
+
+@dtypes
+def test_categorical_equals_that_of_torch(dtype):
+    output, chosen = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=dtype), torch.arange(6) % 4
+    theirs = distributions.Categorical(logits=output)
+    one_hot = torch.nn.functional.one_hot(chosen, 4).to(dtype)
+    assert_close(Categorical().log_prob(one_hot, output), theirs.log_prob(chosen))
+    assert_close(Categorical().mean(output), theirs.probs)
 
 
 @dtypes

@@ -19,6 +19,7 @@ from unbraid.nets import (
     MLPDecoder,
     MLPTrunk,
     NormTrunk,
+    ResidualNet,
     SkipDecoder,
     Trunk,
 )
@@ -31,6 +32,9 @@ TRUNKS: dict[str, Callable[[], Trunk]] = {
     "counts": lambda: CountTrunk(MLPTrunk(7, (16, 5)), 10),
     "masked": lambda: MaskedTrunk(MLPTrunk(14, (8, 5))),
     "norm": NormTrunk,
+    "residual": ResidualNet,
+    "residual, not square": lambda: ResidualNet((3, 7, 12), 5, (4, 6), 2),
+    "residual, narrower and narrower": lambda: ResidualNet((1, 5, 5), 2, (6, 4, 3, 2)),
     "norm, not square": lambda: NormTrunk((2, 8, 12), (4, 6)),
 }
 DECODERS: dict[str, Callable[[], Decoder]] = {
@@ -154,6 +158,36 @@ def test_batch_norm_follows_every_convolution():
     assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 2 + [nn.Flatten]
 
 
+def test_layers_of_a_residual_network_are_counted_as_its_name_counts_them():
+    for blocks, named in ((1, 8), (2, 14), (3, 20)):
+        net = ResidualNet(widths=(4, 4, 4), blocks=blocks)
+        straight = [m for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        shortcuts = [m for m in straight if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1)]
+        assert net.layers == len(straight) - len(shortcuts) == named
+        assert len(shortcuts) == 2  # where the side is halved
+
+
+@pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 32), (3, 64), (1, 29)])
+def test_a_residual_network_halves_the_side_between_stages(channels, side):
+    net, sides = made(lambda: ResidualNet((channels, side, side), 10, (4, 8, 8), 2)), []
+    assert isinstance(net, ResidualNet)
+    for block in net.residual:
+        block.register_forward_hook(lambda module, given, out: sides.append(out.shape[-1]))
+    assert net(inputs(net)).shape == (4, 10)
+    half, quarter = -(-side // 2), -(-side // 4)
+    assert sides == [side, side, half, half, quarter, quarter]
+
+
+def test_a_block_of_a_residual_network_that_adds_nothing_passes_on_what_it_got():
+    net = made(lambda: ResidualNet((2, 6, 6), 3, (4,), 1)).eval()
+    assert isinstance(net, ResidualNet)
+    (block,) = net.residual
+    for parameter in block.parameters():
+        parameter.data.zero_()
+    x = net.first(inputs(net))
+    assert torch.equal(block(x), x)
+
+
 WRONG = {
     "no latents, MLP": (lambda: MLPDecoder(0, 5), "expected latents of at least 1, got 0"),
     "no latents, conv": (lambda: ConvDecoder(0), "expected latents of at least 1, got 0"),
@@ -169,6 +203,10 @@ WRONG = {
     "no layers, skip": (lambda: SkipDecoder(2, (1, 8, 8), ()), "expected layers of at least 1, got 0"),
     "vectors, norm": (lambda: NormTrunk((8,)), r"expected .*\(channels, height, width\), got \(8,\); .*MLP"),
     "vectors, skip": (lambda: SkipDecoder(2, (8,)), r"expected .*\(channels, height, width\), got \(8,\); .*MLP"),
+    "vectors, residual": (lambda: ResidualNet((8,)), r"expected .*\(channels, height, width\), got \(8,\); .*MLP"),
+    "no outputs, residual": (lambda: ResidualNet(outputs=0), "expected outputs of at least 1, got 0"),
+    "no stages, residual": (lambda: ResidualNet(widths=()), "expected stages of at least 1, got 0"),
+    "no blocks, residual": (lambda: ResidualNet(blocks=0), "expected blocks of at least 1, got 0"),
     "image too small": (lambda: NormTrunk((1, 4, 4)), r"at least 8 for 3 .*got \(1, 4, 4\); use fewer widths"),
     "odd image": (lambda: SkipDecoder(2, (1, 9, 8)), r"divisible by 4 .*got \(1, 9, 8\); pad"),
 }

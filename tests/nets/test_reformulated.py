@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 from unbraid.data import Arrays
 from unbraid.likelihoods import Bernoulli, Gaussian
 from unbraid.models import Model, SequentialVAE
-from unbraid.nets import ConvDecoder, ConvTrunk, Decoder, NormTrunk, SkipDecoder, Trunk, compute_as
+from unbraid.nets import ConvDecoder, ConvTrunk, Decoder, NormTrunk, ResidualNet, SkipDecoder, Trunk, compute_as
 from unbraid.nets._reformulated import strided, upsampled
 from unbraid.objectives import ELBO
 from unbraid.randomness import seeded
@@ -39,6 +39,10 @@ def norm_pair(channels: int, side: int) -> tuple[Trunk, Decoder]:
     return NormTrunk(shape, (4, 6)), SkipDecoder(3, shape, (6, 5), 0.3)
 
 
+def residual_alone(channels: int, side: int) -> tuple[Trunk]:
+    return (ResidualNet((channels, side, side), 5, (4, 6)),)
+
+
 NETS: dict[str, Callable[[], Net]] = {
     f"{kind} {name}, {channels} x {side}": lambda pair=pair, part=part, c=channels, s=side: pair(c, s)[part]
     for name, pair in {"conv": conv_pair, "norm": norm_pair}.items()
@@ -49,6 +53,8 @@ NETS: dict[str, Callable[[], Net]] = {
 NETS |= {
     "norm trunk, odd": lambda: NormTrunk((1, 15, 14), (4, 3)),
     "norm trunk, 28": lambda: NormTrunk((1, 28, 28), (4, 3, 5)),
+    "residual, odd": lambda: ResidualNet((1, 15, 14), 5, (4, 6)),
+    "residual, 2 x 3 blocks": lambda: ResidualNet((3, 16, 16), 5, (4, 6, 6), 2),
     "skip decoder, not square": lambda: SkipDecoder(3, (2, 8, 12), (4, 6)),
     "conv trunk, one layer": lambda: ConvTrunk(2, (4,), 8),
     "conv decoder, one layer": lambda: ConvDecoder(3, 2, (4,), 8),
@@ -201,7 +207,7 @@ def test_recomputing_changes_no_bit(name, kernels, precision):
 
 
 @pytest.mark.parametrize("kernels", ["plain", "reformulated"])
-@pytest.mark.parametrize("pair", [conv_pair, norm_pair])
+@pytest.mark.parametrize("pair", [conv_pair, norm_pair, residual_alone])
 def test_recomputing_keeps_less(pair, kernels):
     for net in pair(1, 64):
         kept = []
@@ -292,7 +298,7 @@ def test_training_takes_the_same_course(squares, tmp_path):
 
 
 def test_only_processors_are_reformulated():
-    for net in (ConvTrunk(), ConvDecoder(), NormTrunk(), SkipDecoder(3)):
+    for net in (ConvTrunk(), ConvDecoder(), NormTrunk(), SkipDecoder(3), ResidualNet()):
         assert net.knows(DENSE, torch.device("cpu"))
         assert not net.knows(DENSE, torch.device("cuda"))
         assert net.knows(PLAIN, torch.device("cuda"))

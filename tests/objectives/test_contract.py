@@ -14,7 +14,7 @@ from torch import Tensor
 import unbraid.objectives
 from unbraid.configuration import build, describe
 from unbraid.likelihoods import Gaussian
-from unbraid.models import CPVAE, Model
+from unbraid.models import CPVAE, Classifier, Model
 from unbraid.nets import MLPDecoder, MLPTrunk
 from unbraid.objectives import (
     DIP1,
@@ -50,6 +50,7 @@ class Case:
     populations: bool = False  # whether it needs a model with private heads
     blocks: bool = True  # whether it reports the KL of every block, and all of it is minimised
     several: bool = True  # whether it takes several latent blocks
+    latents: bool = True  # whether it needs any
     averages: bool = True  # whether its terms are means over the batch, not comparisons of its rows
     others: frozenset[str] = frozenset()  # terms beside reconstruction and KL of every block
 
@@ -121,9 +122,9 @@ OBJECTIVES = {
         others=frozenset({"total_correlation"}),
     ),
     "moments": Case(ContrastiveMMD(0, 30, 2), moments(30, 2), populations=True, others=MOMENTS),
-    "ELBO": Case(ELBO(), lambda parts: parts["reconstruction"] + divergence(parts)),
-    "beta": Case(BetaELBO(), lambda parts: parts["reconstruction"] + 4 * divergence(parts)),
-    "beta 0": Case(BetaELBO(0), lambda parts: parts["reconstruction"]),
+    "ELBO": Case(ELBO(), lambda parts: parts["reconstruction"] + divergence(parts), latents=False),
+    "beta": Case(BetaELBO(), lambda parts: parts["reconstruction"] + 4 * divergence(parts), latents=False),
+    "beta 0": Case(BetaELBO(0), lambda parts: parts["reconstruction"], latents=False),
     "MI": Case(CrossPopulation(), cross(1.0), populations=True, blocks=False),
     "MI, alpha 3": Case(CrossPopulation(Constant(3)), cross(3.0), populations=True, blocks=False),
     "MI, annealed": Case(CrossPopulation(Exponential()), cross(1.1**7), populations=True, blocks=False),
@@ -140,8 +141,10 @@ every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCH
 
 
 def suited(model: Model) -> list[Case]:
-    """The objectives that make sense for a model: all but those that need private heads where there are none."""
+    """The objectives that make sense for a model: all but those that need latents or private heads it has not."""
     cases = OBJECTIVES.values()
+    if isinstance(model, Classifier):
+        return [case for case in cases if not case.latents]
     return [
         case
         for case in cases
@@ -221,13 +224,21 @@ def test_beta_of_one_is_the_elbo(model: Model, batch: Batch):
 
 
 def test_a_private_code_on_its_own_population_is_free(model: Model, batch: Batch):
-    if not model.populations:
+    if not model.populations or isinstance(model, Classifier):
         with pytest.raises(ValueError, match=r"expected a model with private heads .*got.*use CPVAE"):
             CrossPopulation()(model(batch), batch, PROGRESS)
         return
     found = CrossPopulation()(model(batch), batch, PROGRESS)
     assert not found.parts["kl/private"].requires_grad
     assert found.parts["alpha"] == 1.0
+
+
+def test_what_shapes_latents_refuses_a_model_without_any():
+    model = Classifier(MLPTrunk(5, (2,)), ("a", "b"))
+    batch = Batch(torch.rand(4, 5), torch.arange(4) % 2)
+    for objective in (Capacity(), ImportanceWeighted(2), BetaTC(100), DIP1(), InfoVAE()):
+        with pytest.raises(ValueError, match="expected a model with latents, got one without, such as a classifier"):
+            objective(model(batch), batch, PROGRESS)
 
 
 def test_one_population_has_no_cross_term():

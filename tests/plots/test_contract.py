@@ -56,11 +56,16 @@ def samples(kind, shape, populations):
     return plots.samples({"prior": drawn, "aggregate posterior": drawn}, NAMES[:populations])
 
 
+def mistakes(kind, shape, populations):
+    own, named = np.arange(5) % populations, np.arange(1, 6) % populations
+    return plots.mistakes(fill(kind, 5, *shape), own, named, np.linspace(1, 0.5, 5), NAMES[:populations])
+
+
 def contact_sheet(kind, shape, populations):
     return plots.contact_sheet({name: fill(kind, 3 + k, *shape) for k, name in enumerate(NAMES[:populations])}, "A set")
 
 
-PICTURES = [reconstructions, traversals, steps, transfer, samples, contact_sheet]
+PICTURES = [reconstructions, traversals, steps, transfer, samples, mistakes, contact_sheet]
 
 
 def curve(kind, count=500):

@@ -10,8 +10,8 @@ import pytest
 
 from unbraid.data import Arrays
 from unbraid.likelihoods import Bernoulli, Gaussian
-from unbraid.models import CPVAE, Model, SequentialVAE
-from unbraid.nets import ConvDecoder, ConvTrunk, MLPDecoder, MLPTrunk, NormTrunk, SkipDecoder
+from unbraid.models import CPVAE, Classifier, Model, SequentialVAE
+from unbraid.nets import ConvDecoder, ConvTrunk, MLPDecoder, MLPTrunk, NormTrunk, ResidualNet, SkipDecoder
 from unbraid.objectives import ELBO, Constant, CrossPopulation, Exponential, Objective
 from unbraid.objectives.factor import FactorVAE
 from unbraid.randomness import seeded
@@ -74,12 +74,19 @@ def adversarial_task() -> Task:
     return Task(model, FactorVAE(5.0, (8, 8), learning_rate=1e-2), images(41, 0, True), images(20, 1, True))
 
 
+def classifier_task() -> Task:
+    """No latents, so no noise and no divergence."""
+    model = Classifier(ResidualNet(IMAGE, 2, (4, 4)), ("left", "right"))
+    return Task(model, ELBO(), images(41, 0, True), images(20, 1, True))
+
+
 TASKS = {
     "CPVAE with batch norm": population_task,
     "CPVAE of vectors": table_task,
     "SR-VAE": sequential_task,
     "VAE of vectors": vector_task,
     "FactorVAE": adversarial_task,
+    "classifier": classifier_task,
 }
 
 

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from unbraid.data import Arrays, Translate
 from unbraid.likelihoods import Gaussian, IgnoreMissing, NegativeBinomial
-from unbraid.models import ContrastiveVAE, Model, SequentialVAE
+from unbraid.models import Classifier, ContrastiveVAE, Model, SequentialVAE
 from unbraid.models.contract import Asked
 from unbraid.nets import MLPDecoder, MLPTrunk, compute_as
 from unbraid.objectives import (
@@ -71,6 +71,8 @@ def weights(ready: Loop) -> list[Tensor]:
 def objectives(task: Any) -> list[Objective]:
     """The task's own, and those with schedules that move and then stand still."""
     moving = Linear(0.0, 3.0, 5)
+    if isinstance(task.model, Classifier):  # which has no latents
+        return [task.objective]
     return [task.objective, Capacity(moving)] + ([CrossPopulation(moving)] if task.model.populations else [])
 
 

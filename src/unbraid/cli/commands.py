@@ -157,6 +157,7 @@ def command_line() -> Parser:
         recipes.table,
         recipes.cells,
         recipes.images,
+        recipes.classify,
         recipes.extend,
     )
     _fill(

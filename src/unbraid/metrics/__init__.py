@@ -4,6 +4,7 @@ from unbraid.metrics.aggregation import Summary, paired_difference, summarise
 from unbraid.metrics.alignment import ALIGNED, ALIGNED_PER_IMAGE, RAW, Alignment, aligned
 from unbraid.metrics.beta_vae import BETA_VAE_DLIB, BETA_VAE_STANDARDISED, BetaVAEProtocol, beta_vae
 from unbraid.metrics.canonical import canonical_correlation
+from unbraid.metrics.classification import calibration_error, classification
 from unbraid.metrics.clustering import clustering
 from unbraid.metrics.dci import (
     DCI_DLIB,
@@ -112,7 +113,9 @@ __all__ = [
     "active_units",
     "aligned",
     "beta_vae",
+    "calibration_error",
     "canonical_correlation",
+    "classification",
     "clustering",
     "continuous_codes",
     "dci",

@@ -82,6 +82,21 @@ def integers(values: Int[np.ndarray, "..."], name: str, length: int) -> Int[np.n
     return renumbered
 
 
+def indices(values: Int[np.ndarray, "..."], name: str, length: int, kinds: int, of: str) -> Int[np.ndarray, " n"]:
+    """The values as `length` indices below `kinds`, which are those `of` something.
+
+    Raises:
+        ValueError: they are not integers in one dimension, of another length, or out of range.
+    """
+    values = np.asarray(values)
+    if values.ndim != 1 or values.dtype.kind not in "iu":
+        raise ValueError(f"expected {name} as integers [n], got {values.dtype} of shape {values.shape}")
+    same_length(name, len(values), "observations", length)
+    if values.min() < 0 or values.max() >= kinds:
+        raise ValueError(f"expected {name} from 0 to {kinds - 1}, the {of}, got {values.min()} to {values.max()}")
+    return values
+
+
 def same_length(name: str, got: int, other: str, expected: int) -> None:
     """Refuses two arrays that do not speak of the same samples.
 

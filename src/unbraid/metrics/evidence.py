@@ -6,12 +6,13 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int, Real
-from scipy.special import softmax
 
-from unbraid.metrics.checks import NORMAL_95, mean_interval, proportion_interval, same_length
+from unbraid.metrics._decisions import Decisions
+from unbraid.metrics.checks import NORMAL_95, indices, mean_interval
 from unbraid.metrics.importance import PairedWeights, checked, errors_of_differences, log_evidence
 from unbraid.metrics.result import Result
 
+OF_WEIGHTS = "populations of the weights"
 _FEW = 0.05  # share of observations that may have too few effective draws without a note
 
 
@@ -120,36 +121,15 @@ def evidence_classification(
     count, populations = len(weights), _populations(weights)
     if populations < 2:
         raise ValueError(f"expected weights of at least two populations, got {populations}")
-    labels = _indices(labels, "labels", count, populations)
+    labels = indices(labels, "labels", count, populations, OF_WEIGHTS)
     log_prior = _log_prior(prior, populations)
     joint = log_evidence(weights).value + log_prior
     protocol, draws = _protocol(weights)
-    named = joint.argmax(axis=1)
-    confusion = np.zeros((populations, populations), dtype=np.int64)
-    np.add.at(confusion, (labels, named), 1)
-    each, hits = confusion.sum(axis=1), int(np.trace(confusion))
-    recalls = [right / total if total else None for right, total in zip(confusion.diagonal(), each, strict=True)]
-    confidence = softmax(joint, axis=1).max(axis=1)
-    return Result(
-        "evidence_classification",
-        hits / count,
-        protocol,
-        {
-            **draws,
-            "observations": count,
-            "populations": populations,
-            "prior": "uniform" if prior is None else [float(share) for share in prior],
-        },
-        float(each.max() / count),
-        1.0,
-        proportion_interval(hits, count),
-        detail={
-            "recalls": recalls,
-            "uncertain": _uncertain(weights, joint),
-            "confidence": float(confidence.mean()),
-            "confusion": confusion.tolist(),
-        },
-    )
+    decided = Decisions(joint, labels)
+    said = "uniform" if prior is None else [float(share) for share in prior]
+    parameters = {**draws, **decided.parameters, "prior": said}
+    detail = {"uncertain": _uncertain(weights, joint)}
+    return decided.result("evidence_classification", protocol, parameters, detail)
 
 
 def _uncertain(
@@ -195,23 +175,10 @@ def _own(
         if populations > 1:
             raise ValueError(f"expected the population of each observation, since the weights are of {populations}")
         return weights
-    index = _indices(population, "population", count, populations)
+    index = indices(population, "population", count, populations, OF_WEIGHTS)
     if isinstance(weights, PairedWeights):
         return weights.under(index)
     return weights[np.arange(count), index][:, None]
-
-
-def _indices(values: Int[np.ndarray, " n"], name: str, count: int, populations: int) -> Int[np.ndarray, " n"]:
-    values = np.asarray(values)
-    if values.ndim != 1 or values.dtype.kind not in "iu":
-        raise ValueError(f"expected {name} as integers [n], got {values.dtype} of shape {values.shape}")
-    same_length(name, len(values), "observations", count)
-    if values.min() < 0 or values.max() >= populations:
-        raise ValueError(
-            f"expected {name} from 0 to {populations - 1}, the populations of the weights, "
-            f"got {values.min()} to {values.max()}"
-        )
-    return values
 
 
 def _log_prior(prior: Sequence[float] | None, populations: int) -> Float[np.ndarray, " population"]:

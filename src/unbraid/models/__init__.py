@@ -1,5 +1,6 @@
 """Models: a joint distribution and its posterior."""
 
+from unbraid.models.classifier import Classifier
 from unbraid.models.combination import Add, Combination, Multiply, Screen
 from unbraid.models.contract import Model
 from unbraid.models.contrastive import ContrastiveVAE
@@ -12,6 +13,7 @@ from unbraid.models.sequential import SequentialVAE
 __all__ = [
     "CPVAE",
     "Add",
+    "Classifier",
     "Combination",
     "ContrastiveVAE",
     "Model",

@@ -56,7 +56,7 @@ class Model(Configured, nn.Module, ABC):
 
     shape: of one observation.
     populations: names the model knows, empty if it does not look at populations.
-    likelihood: p(x | decoder output).
+    likelihood: p(x | decoder output); of what `target` says, where that is not x.
     defines_density: whether log p(x) exists; if not, reconstruction + KL bounds nothing.
     """
 
@@ -72,6 +72,10 @@ class Model(Configured, nn.Module, ABC):
     @abstractmethod
     def encode(self, x: Float[Tensor, "batch *shape"]) -> dict[str, Float[Tensor, "batch *code"]]:
         """Posterior means by latent block, `[batch, latent]`; private: every head, `[batch, population, latent]`."""
+
+    def target(self, batch: Batch) -> Float[Tensor, "batch *target"]:
+        """What the likelihood is of: the observations, unless the model predicts something else from them."""
+        return batch.x
 
     def samples(self, batch: Batch, generator: Noise | None = None) -> dict[str, Float[Tensor, "batch code"]]:
         """The latents that `forward` would draw, by block, `[batch, latent]`, without what only its output needs."""

@@ -151,8 +151,8 @@ def check(model: Model, samples: int, widen: float) -> None:
     """Refuse what has no importance weights."""
     if not model.defines_density:
         raise ValueError(
-            f"expected a model that defines log p(x), got {type(model).__name__} with a skip from x to its output, "
-            "which defines none; report its reconstruction instead"
+            f"expected a model that defines log p(x), got {type(model).__name__}, which defines none: its output is a "
+            "function of x (by a skip, or as it names a class); report how well it fits instead"
         )
     if model.training:
         raise ValueError("expected a model in evaluation mode, got one in training mode; call model.eval() first")

@@ -5,6 +5,7 @@ from unbraid.nets.convolutional import ConvDecoder, ConvTrunk
 from unbraid.nets.counts import CountTrunk
 from unbraid.nets.missing import MaskedTrunk
 from unbraid.nets.mlp import MLPDecoder, MLPTrunk
+from unbraid.nets.residual import ResidualNet
 from unbraid.nets.skip import NormTrunk, SkipDecoder
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MaskedTrunk",
     "Network",
     "NormTrunk",
+    "ResidualNet",
     "SkipDecoder",
     "Trunk",
     "compute_as",

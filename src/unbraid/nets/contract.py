@@ -25,6 +25,16 @@ def check_positive(**counts: int | Sequence[int]) -> None:
             raise ValueError(f"expected {name} of at least 1, got {count}; a layer needs at least one unit")
 
 
+def check_image(shape: Sequence[int]) -> None:
+    """Refuse the shape of what is no image.
+
+    Raises:
+        ValueError: it is not three numbers of at least 1.
+    """
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"expected a shape of (channels, height, width), got {tuple(shape)}; vectors take an MLP")
+
+
 class Network(Configured, nn.Module, ABC):
     """A network that may know faster ways to compute the same function.
 

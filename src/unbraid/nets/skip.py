@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unbraid.nets._forgetting import forgetting
 from unbraid.nets._reformulated import strided, upsampled
-from unbraid.nets.contract import Decoder, Network, Trunk, check_positive
+from unbraid.nets.contract import Decoder, Network, Trunk, check_image, check_positive
 from unbraid.settings import Computation
 
 
@@ -39,7 +39,7 @@ class NormTrunk(_Reformulating, Trunk):
 
     def __init__(self, shape: Sequence[int] = (1, 28, 28), widths: Sequence[int] = (32, 64, 128)):
         super().__init__()
-        _check_image(shape)
+        check_image(shape)
         check_positive(widths=widths, layers=len(widths))
         self.shape, self.widths = tuple(shape), tuple(widths)
         layers: list[nn.Module] = []
@@ -86,7 +86,7 @@ class SkipDecoder(_Reformulating, Decoder):
         offset: float = 0.0,
     ):
         super().__init__()
-        _check_image(shape)
+        check_image(shape)
         check_positive(latents=latents, widths=widths, layers=len(widths))
         self.latents, self.shape, self.widths, self.offset = latents, tuple(shape), tuple(widths), offset
         factor = 2 ** len(widths)
@@ -130,8 +130,3 @@ class SkipDecoder(_Reformulating, Decoder):
         if self.ups:
             h = self._up(len(self.ups) - 1, h, z)
         return self.convolved(self.last, h)
-
-
-def _check_image(shape: Sequence[int]) -> None:
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"expected a shape of (channels, height, width), got {tuple(shape)}; vectors take an MLP")

@@ -9,12 +9,23 @@ from unbraid.models.contract import Model
 from unbraid.types import Forward, Normal
 
 
+def check_latents(forward: Forward) -> None:
+    """Refuse a pass without any latent block, as a classifier's is.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not forward.posteriors:
+        raise ValueError("expected a model with latents, got one without, such as a classifier; use ELBO")
+
+
 def one_block(forward: Forward) -> tuple[str, Normal, Float[Tensor, "batch latent"]]:
     """Name, posterior and samples of the only latent block.
 
     Raises:
-        ValueError: there are several.
+        ValueError: there are several, or none.
     """
+    check_latents(forward)
     if len(forward.posteriors) != 1:
         raise _several(forward.posteriors)
     ((name, normal),) = forward.posteriors.items()

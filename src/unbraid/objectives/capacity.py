@@ -2,6 +2,7 @@
 
 import torch
 
+from unbraid.objectives.blocks import check_latents
 from unbraid.objectives.contract import Objective
 from unbraid.objectives.schedules import Linear, Schedule
 from unbraid.types import Batch, Forward, Progress, Terms
@@ -29,7 +30,12 @@ class Capacity(Objective):
         self.capacity, self.gamma = capacity or Linear(), gamma
 
     def __call__(self, forward: Forward, batch: Batch, progress: Progress) -> Terms:
-        """Loss, `reconstruction`, one `kl/<block>` a latent block and `capacity` (C, reported only)."""
+        """Loss, `reconstruction`, one `kl/<block>` a latent block and `capacity` (C, reported only).
+
+        Raises:
+            ValueError: the model has no latents.
+        """
+        check_latents(forward)
         reconstruction = -forward.log_likelihood.mean()
         kls = {f"kl/{name}": normal.kl().sum(-1).mean() for name, normal in forward.posteriors.items()}
         capacity = self.capacity.like(reconstruction, progress)

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from unbraid.objectives.blocks import check_latents
 from unbraid.objectives.contract import Objective
 from unbraid.types import LOG_2PI, Batch, Forward, Progress, Terms
 
@@ -38,8 +39,9 @@ class ImportanceWeighted(Objective):
         (sum w)^2 / sum w^2, between 1 and K.
 
         Raises:
-            ValueError: the batch is no multiple of `copies`.
+            ValueError: the batch is no multiple of `copies`, or the model has no latents.
         """
+        check_latents(forward)
         if len(batch) % self.copies:
             raise ValueError(
                 f"expected every observation {self.copies} times in a row, got a batch of {len(batch)}; "

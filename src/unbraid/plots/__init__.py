@@ -7,7 +7,7 @@ from unbraid.plots.curves import Curve, curves
 from unbraid.plots.embedding import embedding
 from unbraid.plots.features import explained_dots, feature_bars, feature_seeds
 from unbraid.plots.forgetting import forgetting
-from unbraid.plots.images import reconstructions, samples, transfer
+from unbraid.plots.images import mistakes, reconstructions, samples, transfer
 from unbraid.plots.latents import code_factors, kl_bars, steps, traversals
 from unbraid.plots.seeds import seeds
 
@@ -26,6 +26,7 @@ __all__ = [
     "feature_seeds",
     "forgetting",
     "kl_bars",
+    "mistakes",
     "reconstructions",
     "samples",
     "seeds",

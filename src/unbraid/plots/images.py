@@ -71,5 +71,29 @@ def samples(sources: Mapping[str, Float[np.ndarray, "population m *shape"]], nam
     ).figure()
 
 
+@styled
+def mistakes(
+    shown: Float[np.ndarray, " n *shape"],
+    own: Int[np.ndarray, " n"],
+    named: Int[np.ndarray, " n"],
+    probability: Float[np.ndarray, " n"],
+    names: Sequence[str],
+) -> Figure:
+    """Observations whose population was named wrongly, one a row, in the order given.
+
+    own, named: index into `names` of the true population, and of the one that was named.
+    probability: of what was named.
+    """
+    return Grid(
+        cells=shown[:, None].astype(np.float64),
+        title="Populations that were named wrongly, the surest first",
+        rows=[wrap(f"is {names[int(one)]}", 1.55) for one in own],
+        right=[
+            f"{wrap(f'named {names[int(one)]}', 1.55)}\np = {sure:.3f}"
+            for one, sure in zip(named, probability, strict=True)
+        ],
+    ).figure()
+
+
 def _groups(population: Int[np.ndarray, " n"], names: Sequence[str]) -> list[tuple[str, int]]:
     return [(names[int(one)], int((population == one).sum())) for one in np.unique(population)]

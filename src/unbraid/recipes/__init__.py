@@ -1,6 +1,7 @@
 """Recipes: what the command line offers, as functions of plain typed arguments; importing them is quick."""
 
 from unbraid.recipes.cells import cells
+from unbraid.recipes.classifying import classify
 from unbraid.recipes.datasets import Finding, check_data, list_data, show_data
 from unbraid.recipes.evaluation import evaluate
 from unbraid.recipes.extending import extend
@@ -27,6 +28,7 @@ __all__ = [
     "Stability",
     "cells",
     "check_data",
+    "classify",
     "evaluate",
     "extend",
     "follow",

@@ -16,7 +16,7 @@ class Draws:
             models, one private draw goes with each shared one.
         widen: what the deviations of the posterior are multiplied with before it proposes.
         observations: how many, drawn from the held-out data; by default as many as 40,000 passes through a decoder are
-            enough for, but at least 50 and at most 500.
+            enough for, but at least 50 and at most 500. A classifier names as many, by default all that are encoded.
         precision: of the networks; "bfloat16" is faster and coarser.
 
     Raises:

@@ -32,7 +32,8 @@ def evaluate(
         metrics: standard (all but the slow ones), all, or names with commas between, such as mig,dci; those that do not
             apply to the run are passed over.
         max_codes: largest number of observations to encode; a larger grid of factors is thinned evenly, as the result
-            states. At most 2,000 held-out observations are used in any case.
+            states. At most 2,000 held-out observations are used in any case, but for a classifier, which names as many
+            as these.
         seed: of everything random in the evaluation.
         data: observations to score instead (needed for a run on data in memory).
         draws: how log p(x) is estimated.
@@ -46,6 +47,7 @@ def evaluate(
     from unbraid.configuration import describe
     from unbraid.data import FactorData
     from unbraid.recipes.judging import Subject, general, pictures
+    from unbraid.recipes.judging_classes import judge_classes
     from unbraid.recipes.judging_evidence import judge_evidence
     from unbraid.recipes.judging_factors import judge_factors
     from unbraid.recipes.judging_features import as_rows
@@ -64,6 +66,7 @@ def evaluate(
         if populations:
             arrays |= judge_populations(subject)
         judge_evidence(subject, draws)
+        arrays |= judge_classes(subject, draws.observations or max_codes)
         subject.measure()
     outcome = {
         "results": [{**result.to_dict(), "subject": name} for name, result in subject.results],

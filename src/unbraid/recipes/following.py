@@ -133,6 +133,7 @@ def _ask(subject: "Subject", names: set[str]) -> None:
     """Ask for these metrics, computing no more than they need."""
     from unbraid.data import FactorData
     from unbraid.recipes.judging import likelihoods, reconstructions
+    from unbraid.recipes.judging_classes import judge_classes
     from unbraid.recipes.judging_factors import judge_factors
     from unbraid.recipes.judging_populations import judge_populations
 
@@ -144,3 +145,5 @@ def _ask(subject: "Subject", names: set[str]) -> None:
         judge_factors(subject)
     if names & set(POPULATIONS) and len(subject.data.populations) > 1:
         judge_populations(subject)
+    if names & {"classification", "calibration_error"}:
+        judge_classes(subject, len(subject.index))

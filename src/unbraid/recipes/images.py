@@ -82,14 +82,11 @@ def images(
     """
     arguments = settled(plain(locals(), "out", "training"))
     from unbraid.configuration import describe
-    from unbraid.data import SPLITS, Translate
+    from unbraid.data import Translate
     from unbraid.training import Plan
 
     moved = Translate(translate) if translate else None
-    where = None if folder is None else str(folder)
-    grass = (None if textures is None else str(textures), amplitude)
-    given = (where, groups, attribute, levels, size, training.seed, *grass)
-    parts = [_populations(source, split, *given) for split in SPLITS]
+    parts = image_parts(source, folder, groups, attribute, levels, size, training.seed, textures, amplitude)
     widths = (trunk_widths, decoder_widths)
     built = image_model(model, parts[0], shared, private, variance, *widths, training.seed, background, combine)
     minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
@@ -98,13 +95,30 @@ def images(
     return Plan(built, minimised, parts[0], out, training, *parts[1:], record=record, augmentation=moved)
 
 
-def _populations(source, split, folder, groups, attribute, levels, size, seed, textures, amplitude) -> "Data":
+def image_parts(
+    source: str,
+    folder: Path | None,
+    groups: dict[str, list[str]] | None,
+    attribute: str,
+    levels: tuple[Level, ...],
+    size: int,
+    seed: int,
+    textures: Path | None,
+    amplitude: float | None,
+) -> "list[Data]":
+    """Training, validation and test data with populations; the arguments are those of `images`.
+
+    Raises:
+        ValueError: as `source_images`, or groups name classes that are not there.
+    """
     from unbraid.data import ByClass
 
-    opened = source_images(source, split, folder, groups, attribute, levels, (size, size), 3, seed, textures, amplitude)
-    if len(opened.populations) > 1 and (groups is None or source == "grassy-mnist"):  # which knows its groups itself
+    where, grass = (None if path is None else str(path) for path in (folder, textures))
+    given = (where, groups, attribute, levels, (size, size), 3, seed, grass, amplitude)
+    opened = [source_images(source, split, *given) for split in ("train", "validation", "test")]
+    if len(opened[0].populations) > 1 and (groups is None or source == "grassy-mnist"):  # which knows its groups itself
         return opened
-    return ByClass(opened, groups)
+    return [ByClass(part, groups) for part in opened]
 
 
 def source_images(

@@ -14,7 +14,7 @@ from unbraid.data import Data, FactorGrid
 from unbraid.likelihoods import IgnoreMissing, Likelihood
 from unbraid.metrics import Result, active_units, kl_per_latent, negative_log_likelihood
 from unbraid.metrics import squared_error as squared_error_of_all
-from unbraid.models import Model, SequentialVAE
+from unbraid.models import Classifier, Model, SequentialVAE
 from unbraid.nets import compute_as
 from unbraid.progress import ProgressBar
 from unbraid.randomness import Purpose, derived_seed
@@ -130,6 +130,12 @@ class Subject:
         """Noise that depends on the seed alone."""
         return torch.Generator().manual_seed(derived_seed(self.seed, Purpose.EVALUATION))
 
+    def some(self, count: int) -> Int[np.ndarray, " n"]:
+        """So many observations, the same for every model; of all the data where there are not as many codes."""
+        rng = np.random.default_rng([self.seed, Purpose.EVALUATION, 3])
+        known = self.index if count <= len(self.index) else len(self.data)
+        return np.sort(rng.permutation(known)[:count])
+
     def batches(self, index: Int[np.ndarray, " n"]) -> list[Batch]:
         """The observations at `index` in chunks."""
         return [self.data.batch(part) for part in np.array_split(index, -(-len(index) // CHUNK))]
@@ -171,11 +177,14 @@ def general(subject: Subject) -> Arrays:
 
 
 def reconstructions(subject: Subject) -> None:
-    """Squared error of a pass without noise, with and without the skip where there is one, and latents in use."""
+    """Squared error of a pass without noise, with and without the skip where there is one, and latents in use.
+
+    Of probabilities of classes the squared error is the Brier score.
+    """
     model, batches = subject.model, subject.batches(subject.index)
     clean = [model(batch) for batch in batches]
     pairs = list(zip(clean, batches, strict=True))
-    x = torch.cat([batch.x for batch in batches]).numpy()
+    x = torch.cat([model.target(batch) for batch in batches]).numpy()
     shown = torch.cat([model.likelihood.mean(forward.output, batch.library) for forward, batch in pairs]).numpy()
     subject.judge(_what(model), partial(squared_error, x, shown))
     for name in clean[0].posteriors:
@@ -227,6 +236,8 @@ def negative_elbo(bound: Float[np.ndarray, " n"], likelihood: str) -> Result:
 
 
 def _what(model: Model) -> str:
+    if isinstance(model, Classifier):
+        return "population"
     return "reconstruction" if model.defines_density else "output with the skip"
 
 
@@ -238,6 +249,8 @@ def _name(likelihood: Likelihood) -> str:
 
 def pictures(subject: Subject) -> Arrays:
     """Originals and reconstructions; traversals and the step view where the model has them."""
+    if isinstance(subject.model, Classifier):
+        return {}
     batch, model = subject.data.batch(shown(subject)), subject.model
     reconstruction = model.likelihood.mean(model(batch).output, batch.library)
     arrays: Arrays = {"original": batch.x.numpy(), "reconstruction": reconstruction.numpy()}

@@ -13,7 +13,6 @@ from unbraid.metrics.evidence import evidence_classification as classification_o
 from unbraid.metrics.private_information import private_information
 from unbraid.models import CPVAE, Model, log_weights, paired_log_weights, pairs_apply
 from unbraid.progress import ProgressBar
-from unbraid.randomness import Purpose
 from unbraid.recipes.draws import Draws
 from unbraid.recipes.judging import Subject
 from unbraid.settings import WAYS, Computation
@@ -62,11 +61,7 @@ def judge_evidence(subject: Subject, draws: Draws = Draws()) -> None:  # noqa: B
     """log p(x), classification by it, and private information, as far as model and data have them."""
     model, population = subject.model, subject.data.population
     if model.defines_density:
-        rng = np.random.default_rng([subject.seed, Purpose.EVALUATION, 3])
-        count = draws.observations or observations(model, draws.samples)
-        # more than there are codes of: from all of the data
-        known = subject.index if count <= len(subject.index) or not draws.observations else len(subject.data)
-        index = np.sort(rng.permutation(known)[:count])
+        index = subject.some(draws.observations or min(observations(model, draws.samples), len(subject.index)))
         weights = Weights(subject, index, draws)
         own = population[index] if population is not None and model.populations else None
         subject.judge("model", partial(evidence, weights, own, how=str(draws)))

@@ -29,6 +29,8 @@ POPULATIONS = (
     "explained_features",
     "variance_explained",
     "evidence_classification",
+    "classification",
+    "calibration_error",
     "private_information",
 )
 ALL = GENERAL + FACTORS + POPULATIONS

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("unbraid")
 SEVERAL = ("factor_vae", "mig")  # metrics under several protocols, whose name says which
-HEADLINE = (*SEVERAL, "clustering_ari", "canonical_correlation")
+HEADLINE = (*SEVERAL, "clustering_ari", "canonical_correlation", "classification")
 
 
 @dataclass(frozen=True)

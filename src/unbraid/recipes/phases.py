@@ -138,7 +138,7 @@ class Phases:
         generator = torch.Generator().manual_seed(derived_seed(self.seed, Purpose.EVALUATION, task))
         clean = [model.likelihood.mean(model(batch).output, batch.library) for batch in batches]
         fit = [model(batch, generator).log_likelihood for batch in batches]
-        x, output = (torch.cat(parts).numpy() for parts in ([batch.x for batch in batches], clean))
+        x, output = (torch.cat(parts).numpy() for parts in ([model.target(batch) for batch in batches], clean))
         squared = np.nansum(((x.astype(np.float64) - output) ** 2).reshape(len(x), -1), axis=1)
         return Seen(x, output, squared, torch.cat(fit).numpy(), type(model.likelihood).__name__)
 

@@ -162,6 +162,15 @@ def _samples(run: Shown) -> Figure | None:
     return plots.samples(drawn, _names(run)) if drawn else None
 
 
+def _mistakes(run: Shown) -> Figure | None:
+    found = _floats(run, "mistakes", "mistakes_probability")
+    own, named = _integers(run, "mistakes_own"), _integers(run, "mistakes_named")
+    if found is None or own is None or named is None:
+        return None
+    shown, probability = found
+    return plots.mistakes(shown, own, named, probability, _names(run))
+
+
 def _embedding(run: Shown) -> Figure | None:
     points, labels = _floats(run, "tsne_private"), _integers(run, "tsne_labels")
     if points is None or labels is None:
@@ -277,6 +286,14 @@ KINDS = (
         "prior can look poor where those from the aggregate posterior (a mixture fitted to the codes) do not.",
         "Grid of samples for each population, from the prior and the aggregate posterior.",
         _samples,
+    ),
+    _Kind(
+        "Surest mistakes",
+        "Observations whose population was named wrongly, at the left what they are, at the right what they were named "
+        "and with which probability. Where one cannot tell either, or the label is wrong, nothing better can be asked; "
+        "where it is plain, the classifier has not learned it.",
+        "Column of observations between their own population and the one that was named.",
+        _mistakes,
     ),
     _Kind(
         "Private codes",

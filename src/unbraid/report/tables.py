@@ -18,6 +18,7 @@ MAIN = (
     "clustering_ari",
     "population_leakage_balanced_accuracy",
     "evidence_classification",
+    "classification",
     "pixel_correlation",
 )
 DEFAULT_PROTOCOL = {"factor_vae": "dlib", "mig": "dlib", "dci_disentanglement": "dlib"}
