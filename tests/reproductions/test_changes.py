@@ -22,8 +22,8 @@ def test_what_is_set_reaches_every_run_and_stands_with_the_differences():
     assert differences(experiment, "laptop").endswith("set by hand: textures grass.zip, training.steps 100, shared 7")
 
 
-def test_a_task_in_front_of_the_colon_is_the_only_one_changed():
-    experiment = changed(named("cpvae.table2"), "laptop", ["mnist-grass:textures=grass.zip"])
+def test_data_in_front_of_the_colon_are_the_only_ones_changed():
+    experiment = changed(named("cpvae.table2"), "laptop", ["mnist-grass:textures=grass.zip", "mnist-grass:shared=3"])
     given = {
         job.method.partition(":")[0]: job.arguments.get("textures") for job in jobs_of(experiment, "laptop", Path())
     }
@@ -46,7 +46,7 @@ def test_longer_methods_stay_longer():
         (["texturs=a"], "did you mean textures"),
         (["mnist:shared=3"], "expected one of grassy-mnist before the colon"),
         (["rate=2"], "rate, which CPVAE, alpha 1 sets itself"),
-        (["shared=2", "grassy-mnist:shared=3"], "expected every option once for Grassy-MNIST, got shared again"),
+        (["shared=2", "grassy-mnist:shared=3"], "expected every option once for Grassy-MNIST, got shared=3 as well"),
         (["training.seed=2"], "--seeds chooses those"),
     ],
 )

@@ -184,7 +184,10 @@ def command_line() -> Parser:
 
 def _reproduction(experiment: Experiment, seeds: dict[str, Any]) -> Parser:
     by_hand = {"--seeds": {**seeds, "help": "seeds of every method (0 1 2, or 0-9); default: those of the scale."}}
-    chosen = "option of the recipe for all methods, such as training.steps=10000; TASK:NAME=VALUE for one of the tasks."
+    chosen = (
+        "option of the recipe for all methods, such as training.steps=10000; DATA:NAME=VALUE for one of several data "
+        "sets, such as mnist-grass:textures=FOLDER."
+    )
     by_hand["--set"] = {"nargs": "+", "dest": "chosen", "metavar": "NAME=VALUE", "help": chosen}
     prog, function = f"unbraid reproduce {experiment.name}", _without(reproduce, {"name", "options"})
     command = _command(prog, function, show_reproduced, by_hand)

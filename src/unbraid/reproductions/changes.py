@@ -7,11 +7,11 @@ from typing import Any
 from unbraid.configuration import Plain
 from unbraid.reproductions.experiment import Experiment, Scale, Size, Task, slug
 from unbraid.reproductions.jobs import methods_on, tasks_of
-from unbraid.sweeps import trains, value_of
+from unbraid.sweeps import kinds, trains, value_of
 
 
 def changed(experiment: Experiment, scale: Scale, words: Sequence[str]) -> Experiment:
-    """The experiment with options set as `words` say: NAME=VALUE for every task, TASK:NAME=VALUE for one of them.
+    """The experiment with options set as `words` say: NAME=VALUE, or DATA:NAME=VALUE for one of its data sets.
 
     Names are those of the recipe's options, `training.steps` and the like for settings of the training. What is set
     stands with what differs from the paper.
@@ -20,27 +20,47 @@ def changed(experiment: Experiment, scale: Scale, words: Sequence[str]) -> Exper
         ValueError: a word is no such thing, a task or an option does not exist or comes twice, a value is of another
             type, or the methods differ in that option.
     """
-    for task in tasks_of(experiment):
-        own = _own(words, task, [slug(each.name) for each in tasks_of(experiment)])
+    tasks = tasks_of(experiment)
+    for word in words:
+        _check(word, tasks)
+    for task in tasks:
+        own = _own(words, task)
         if own:
             experiment = _with(experiment, task, scale, own)
     return experiment
 
 
-def _own(words: Sequence[str], task: Task, tasks: Sequence[str]) -> dict[str, str]:
+def data_of(task: Task) -> str:
+    """The data's name of a task, as it stands before the colon."""
+    return slug(task.name.partition(",")[0])
+
+
+def _read(word: str) -> tuple[str, str, str]:
+    """Where, name and value."""
+    left, equals, value = word.partition("=")
+    where, _, name = left.lstrip("-").rpartition(":")
+    if not (name and equals and value):
+        raise ValueError(f"expected NAME=VALUE for --set, such as training.steps=10000, got '{word}'")
+    return where, name.replace("-", "_"), value
+
+
+def _check(word: str, tasks: Sequence[Task]) -> None:
+    """Refuse a word that no task can take; a recipe that does not know an option is passed over for one that does."""
+    where, name, value = _read(word)
+    known = list(dict.fromkeys(map(data_of, tasks)))
+    if where and where not in known:
+        raise ValueError(f"expected one of {', '.join(known)} before the colon of --set, got '{word}'")
+    meant = [trains(task.recipe) for task in tasks if where in ("", data_of(task))]
+    value_of(next((recipe for recipe in meant if name in kinds(recipe)), meant[0]), name, value)
+
+
+def _own(words: Sequence[str], task: Task) -> dict[str, str]:
     """What the words say about a task."""
     own: dict[str, str] = {}
-    for word in words:
-        left, equals, value = word.partition("=")
-        where, _, name = left.lstrip("-").rpartition(":")
-        if not (name and equals and value):
-            raise ValueError(f"expected NAME=VALUE for --set, such as training.steps=10000, got '{word}'")
-        if where and where not in tasks:
-            raise ValueError(f"expected one of {', '.join(tasks)} before the colon of --set, got '{word}'")
-        if where in ("", slug(task.name)):
-            name = name.replace("-", "_")
+    for where, name, value in map(_read, words):
+        if where in ("", data_of(task)) and name in kinds(trains(task.recipe)):
             if name in own:
-                raise ValueError(f"expected every option once for {task.name}, got {name} again in '{word}'")
+                raise ValueError(f"expected every option once for {task.name}, got {name}={value} as well")
             own[name] = value
     return own
 

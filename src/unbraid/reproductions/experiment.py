@@ -81,6 +81,7 @@ class Measure:
     subjects: of the rows, any of them, since models name their output differently.
     larger_is_better: which way it goes.
     published: the paper's value by method, where it prints one.
+    instead: metric of the rows of models of another kind, that means the same.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Measure:
     subjects: tuple[str, ...]
     larger_is_better: bool
     published: Mapping[str, float] = field(default_factory=dict)
+    instead: str | None = None
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,8 @@ def methods_on(experiment: Experiment, task: Task) -> list[Method]:
 
 def names_of(experiment: Experiment) -> str:
     """What an experiment trains on, for people."""
-    return ", ".join(task.name for task in tasks_of(experiment))
+    names = [task.name for task in tasks_of(experiment)]
+    return names[0] if len(names) == 1 else ", ".join(dict.fromkeys(name.partition(",")[0] for name in names))
 
 
 def differences(experiment: Experiment, scale: Scale) -> str:

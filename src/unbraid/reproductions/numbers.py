@@ -135,7 +135,8 @@ def _fits(row: Row, measure: Measure, method: str) -> bool:
     if measure.metric == "seconds":
         return True
     protocol = measure.protocol is None or row["protocol"] == measure.protocol
-    return row["metric"] == measure.metric and row["subject"] in measure.subjects and protocol
+    metric = row["metric"] in (measure.metric, measure.instead)
+    return metric and row["subject"] in measure.subjects and protocol
 
 
 def _value(row: Row, measure: Measure) -> float:

@@ -7,7 +7,7 @@ batches of 60 or 100; 75 epochs at the scale of the paper, since an annealed alp
 from dataclasses import replace
 
 from unbraid.recipes.draws import Draws
-from unbraid.reproductions.experiment import Size, Task
+from unbraid.reproductions.experiment import Scale, Size, Task
 from unbraid.sweeps import Judging
 
 TINY = {"shared": 3, "private": 2, "trunk_widths": [2, 2, 4], "decoder_widths": [2, 2]}
@@ -98,6 +98,25 @@ MNIST_GRASS = _ten(
 )
 CIFAR = _ten("CIFAR-10", {"source": "cifar10", "shared": 10, "private": 20, **MOVED}, 45_000)
 TOGETHER, ARRIVING = ("sunflower", "daisy"), ("iris", "daffodil", "pansy")
+LATENTS = {"shared", "private", "trunk_widths", "decoder_widths"}
+NETWORKS: dict[Scale, tuple[dict[str, object], str]] = {
+    "smoke": ({"widths": [2, 2]}, SMOKE),
+    "laptop": ({}, f"{EPOCHS} epochs; ResNet-8 with 16, 32, 64 channels instead of ResNet-50"),
+    "paper": ({"blocks": 3}, "ResNet-20 with 16, 32, 64 channels instead of ResNet-50"),
+}
+
+
+def _classified(task: Task) -> Task:
+    """The same images for a network that is trained to tell them apart, and nothing else."""
+    sizes: dict[Scale, Size] = {}
+    for scale, (network, differs) in NETWORKS.items():
+        size = task.sizes[scale]
+        options = {name: value for name, value in size.options.items() if name not in LATENTS}
+        judging = replace(size.judging, metrics="classification,calibration_error")
+        sizes[scale] = replace(size, options={**options, **network}, judging=judging, differs=differs)
+    return Task(f"{task.name}, classified", "classify", sizes)
+
+
 FLOWERS = {"source": "flowers", "groups": {name: [name] for name in TOGETHER}}
 SIXTY = {"shared": 30, "private": 30}  # of the VAE, which has one block of both
 REMEMBERED = f"population_leakage,{BOUND}"
@@ -138,6 +157,7 @@ ONE_BY_ONE = Task(
     },
     ARRIVING,
 )
+MNIST_CLASSIFIED, GRASS_CLASSIFIED, CIFAR_CLASSIFIED = map(_classified, (MNIST, MNIST_GRASS, CIFAR))
 FACES = Task(
     "CelebA by the male attribute",
     "images",

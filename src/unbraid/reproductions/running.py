@@ -57,7 +57,7 @@ def reproduce(
         seeds: of the runs; default: as many as the scale has.
         processes: runs at once; default: as many as the cores allow for.
         threads: of each process; another number gives other last digits.
-        options: of the recipe, set by hand: NAME=VALUE, or TASK:NAME=VALUE for one of several tasks.
+        options: of the recipe, set by hand: NAME=VALUE, or DATA:NAME=VALUE for one of several data sets.
 
     Raises:
         ValueError: before anything starts: an unknown name, a bad option, or `out` holds runs with other arguments.

@@ -3,7 +3,7 @@
 from unbraid.sweeps.collecting import Measured, Row, collect, measured
 from unbraid.sweeps.combinations import parse_over, value_of
 from unbraid.sweeps.execution import execute
-from unbraid.sweeps.job import Job, Judging, Outcome, trains
+from unbraid.sweeps.job import Job, Judging, Outcome, kinds, trains
 from unbraid.sweeps.sweeping import Swept, carry_out, sweep
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "carry_out",
     "collect",
     "execute",
+    "kinds",
     "measured",
     "parse_over",
     "sweep",
