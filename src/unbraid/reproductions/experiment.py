@@ -8,6 +8,7 @@ from typing import Any, Literal
 from unbraid.sweeps import Judging
 
 Scale = Literal["smoke", "laptop", "paper"]
+MOST = 1000.0  # to which the weight of the cross term grows
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,10 @@ class Size:
     training: settings of the training, for every method.
     judging: of every run; which of the kept weights are followed is for `points` to say.
     seeds: how many, from 0 on, where an experiment does not say otherwise.
-    differs: how it differs from the paper, in words; empty at the paper's scale.
+    differs: how it differs from the paper, in words, beside `epochs`; empty at the paper's scale.
     points: how many of the kept weights are followed at most, evenly spaced.
-    annealing: what the weight of the cross term of annealed methods is multiplied by every epoch.
+    images: of the training data, where the weight of the cross term of annealed methods grows faster than the paper's,
+        so that it comes to its end in the last epoch; None grows as the paper's does, by 1.1 an epoch.
     later: arguments of `extend`, with its training, for populations that arrive later.
     """
 
@@ -30,8 +32,18 @@ class Size:
     seeds: int
     differs: str = ""
     points: int = 6
-    annealing: float = 1.1
+    images: int | None = None
     later: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int | None:
+        """Of the training, begun ones too; None where nobody counts."""
+        return None if self.images is None else -(-self.training["steps"] * self.training["batch_size"] // self.images)
+
+    @property
+    def annealing(self) -> float:
+        """What the weight of the cross term of annealed methods is multiplied by every epoch, from 1 on."""
+        return 1.1 if self.epochs is None else MOST ** (1 / max(1, self.epochs - 1))
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,7 @@ class Claim:
     """A sentence of the paper as a comparison: `better` is better than `worse` by a measure.
 
     similar: the claim is that they do alike instead.
+    ours: the paper does not say so.
     """
 
     says: str
@@ -105,6 +118,7 @@ class Claim:
     worse: str
     measure: Measure
     similar: bool = False
+    ours: bool = False
 
 
 @dataclass(frozen=True)

@@ -82,10 +82,19 @@ def names_of(experiment: Experiment) -> str:
 
 def differences(experiment: Experiment, scale: Scale) -> str:
     """How an experiment differs from the paper at a scale, in words; empty where it does not."""
-    said = {task.name: task.sizes[scale].differs for task in tasks_of(experiment)}
+    said = {task.name: _differs(experiment, task, task.sizes[scale]) for task in tasks_of(experiment)}
     if len(set(said.values())) == 1:
         return next(iter(said.values()))
     return "; ".join(f"{name}: {differs}" for name, differs in said.items() if differs)
+
+
+def _differs(experiment: Experiment, task: Task, size: Size) -> str:
+    said = [size.differs] if size.differs else []
+    if size.images is not None:
+        said.append(f"{size.epochs} epochs of {size.images:,} images")
+        if any(method.annealed for method in methods_on(experiment, task)):
+            said.append(f"an annealed alpha grows to 1,000 in them, by {size.annealing:.3f} instead of 1.1 an epoch")
+    return "; ".join(said)
 
 
 def _job(experiment: Experiment, method: Method, scale: Scale, out: Path, seed: int) -> Job:

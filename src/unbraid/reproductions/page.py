@@ -103,7 +103,8 @@ def _sections(experiment: Experiment, jobs: Sequence[Job]) -> list[Section]:
 
 def _claim(judged: Judged) -> dict[str, Any]:
     found, claim = judged.difference, judged.claim
-    shared = {"says": claim.says[0].upper() + claim.says[1:], "measure": claim.measure.name}
+    says = claim.says[0].upper() + claim.says[1:] + (" (ours, not the paper's)" if claim.ours else "")
+    shared = {"says": says, "measure": claim.measure.name}
     if found is None:
         return {**shared, "difference": "–", "interval": "", "wins": "", "verdict": "not measured", "kind": "open"}
     return {
