@@ -121,8 +121,8 @@ class Run:
             )
         built = build(self.record[part])
         # a description of official data says where the files are, not what is in them
-        files = self.record.get("facts", {}).get(part, {}).get("files")
-        if files is not None and (found := built.facts().get("files")) != files:
+        files = _files(self.record.get("facts", {}).get(part, {}))
+        if files and (found := _files(built.facts())) != files:
             raise ValueError(
                 f"expected {part} from the run's files, with SHA-256 {files}, got {found}; bring them back"
             )
@@ -332,3 +332,14 @@ def write_atomically(file: Path, content: bytes) -> None:
         handle.flush()
         os.fsync(handle.fileno())  # else a power cut may leave the new name with nothing in it
     temporary.replace(file)
+
+
+def _files(facts: Any, where: str = "") -> dict[str, Any]:
+    """Checksums of files in the facts of data, also of data that other data are made of."""
+    if not isinstance(facts, dict):
+        return {}
+    found = {} if facts.get("files") is None else {where: facts["files"]}
+    for name, inner in facts.items():
+        if name != "files":
+            found |= _files(inner, f"{where}/{name}" if where else str(name))
+    return found

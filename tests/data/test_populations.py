@@ -174,3 +174,27 @@ def test_shuffled_rows_without_units_and_data_without_populations():
     assert np.bincount(shuffled.population).tolist() == [30, 10]
     with pytest.raises(ValueError, match="expected data with populations to shuffle"):
         Shuffled(Arrays(np.ones((3, 2))))
+
+
+def test_units_in_several_populations_do_not_hold_the_others_where_they_are():
+    who = [*np.repeat(np.arange(20), 5), 20, 20]
+    frame = pandas.DataFrame({"x": np.arange(102.0), "arm": [*np.repeat(["a", "b"], 50), "a", "b"], "who": who})
+    data = Table(frame, "arm", group="who", split="all")
+    shuffled = Shuffled(data)
+    assert shuffled.population is not None
+    assert (shuffled.population != np.asarray(data.population)).sum() > 20
+    assert np.bincount(shuffled.population).tolist() == [51, 51]
+    assert sorted(shuffled.population[-2:].tolist()) == [0, 1]
+
+
+def test_units_stay_whole_in_parts_and_apart_in_populations():
+    frame = pandas.DataFrame({"x": np.arange(90.0), "arm": np.repeat(["a", "b"], 45), "who": np.arange(90) // 3})
+    data = Table(frame, "arm", group="who", split="all")
+    parts = split(data)
+    units = [set(np.asarray(part.unit).tolist()) for part in parts]
+    assert sum(map(len, units)) == len(set.union(*units)) == 30
+    third = Table(pandas.DataFrame({"x": np.arange(4.0), "arm": ["a", "b"] * 2}), "arm", split="all")
+    both = Populations({"first": data, "second": data, "third": third})
+    assert both.unit is not None
+    assert len(set(both.unit.tolist())) == 30 + 30 + 4
+    assert Populations({"a": np.ones((4, 1)), "b": np.ones((4, 1))}).unit is None

@@ -75,3 +75,17 @@ def test_units_count_and_not_their_observations(as_a_user):
     assert result.interval[0] < result.value < result.interval[1]
     with pytest.raises(ValueError, match="as many units as"):
         feature_table(gain, 0 * gain, unit=unit[1:])
+
+
+@pytest.mark.parametrize("units", [2, 3, 4])
+def test_of_four_units_or_fewer_nothing_is_beyond_chance(units: int):
+    for seed in range(30):
+        gain = np.random.default_rng(seed).normal(size=(units, 3)) + np.array([9.0, 0.0, 0.0])
+        table = feature_table(gain, np.zeros_like(gain))
+        assert not (table.nats > table.by_chance).any()
+
+
+def test_of_seven_units_a_strong_feature_is():
+    gain = np.random.default_rng(0).normal(size=(7, 3)) + np.array([9.0, 0.0, 0.0])
+    table = feature_table(gain, np.zeros_like(gain))
+    assert (table.nats > table.by_chance).tolist() == [True, False, False]

@@ -38,3 +38,9 @@ def test_what_cannot_be_compared_is_refused(as_a_user):
     with pytest.raises(ValueError, match="top in 1 to 5"):
         rank_stability(np.zeros((2, 5)), 6)
     assert rank_stability(np.zeros((2, 5)), 5)["rank_agreement"].value == 0
+
+
+def test_a_run_that_says_the_same_of_all_features_agrees_by_chance_alone():
+    values = np.stack([np.zeros(50), np.random.default_rng(0).normal(size=50), np.ones(50)])
+    found = rank_stability(values, top=10)["top_agreement"]
+    assert found.value == pytest.approx(found.chance)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -227,3 +228,43 @@ def test_real_flowers_are_remembered_where_shared_weights_are_frozen(tmp_path: P
         assert (same == set(old)) == frozen
     assert largest[True] == 0
     assert largest[False] > 1e-3
+
+
+def test_a_run_in_a_folder_with_another_name_is_the_same_run(sequence, tmp_path: Path):
+    runs, _, frozen, _ = sequence
+    (tmp_path / "moved").symlink_to(runs[1])
+    source = Run(runs[2]).record["arguments"]["source"]
+    options = {"run": tmp_path / "moved", "name": "dots", "source": source, "frozen": frozen, "training": QUICK}
+    assert ensure(extend, runs[2], options).path == runs[2]
+    with pytest.raises(ValueError, match="'run':"):
+        ensure(extend, runs[2], {**options, "run": runs[0]})
+
+
+def test_runs_that_do_not_go_on_with_each_other_are_refused(sequence, source: Path, tmp_path: Path):
+    runs, model, _, _ = sequence
+    other = first(tmp_path / "1", source, model=model, training=replace(QUICK, seed=1))
+    with pytest.raises(ValueError, match="it was trained from other weights"):
+        forgetting([other.path, *runs[1:]])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"observations": 1}, "observations of at least 2, got 1"),
+        ({"learned": (3, 3, 4)}, "expected a model that knows"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_first(sequence, options, message):
+    runs, model, _, _ = sequence
+    if model == "vae" and "learned" in options:
+        pytest.skip("a VAE knows of no tasks")
+    with pytest.raises(ValueError, match=message):
+        forgetting(runs, **options)
+
+
+def test_files_of_the_old_populations_are_checked_too(source: Path, tmp_path: Path):
+    run = first(tmp_path / "1", source)
+    after = extend(tmp_path / "2", run.path, "cross", str(source), training=QUICK)
+    facts = after.record["facts"]["test"]
+    assert "files" in str(facts)
+    assert after.rebuild("test").populations == ("circle", "stripes", "cross")

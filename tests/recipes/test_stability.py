@@ -99,3 +99,20 @@ def test_runs_that_do_not_go_together_are_refused(runs, tmp_path):
     )
     with pytest.raises(ValueError, match=r"features.csv', got none; `unbraid evaluate"):
         stability([other.path, again.path], tmp_path)
+
+
+def test_names_that_look_like_numbers_are_names(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"101": rng.normal(size=60), "nan": rng.normal(size=60), "treated": np.arange(60) % 2})
+    frame.to_csv(tmp_path / "genes.csv", index=False)
+    runs = []
+    for seed in (0, 1):
+        training = Training(steps=4, batch_size=8, seed=seed)
+        run = table(
+            tmp_path / str(seed), tmp_path / "genes.csv", "treated", widths=(4,), shared=1, private=1, training=training
+        )
+        evaluate(run.path, METRICS)
+        runs.append(run.path)
+    found = stability(runs, tmp_path / "out", top=1)
+    assert {(row["population"], row["feature"]) for row in found.rows} == {(p, f) for p in "01" for f in ("101", "nan")}
+    assert all(np.isfinite(float(row["mean"])) for row in found.rows)

@@ -14,12 +14,14 @@ def named(name: str) -> Experiment:
 
 
 def test_what_is_set_reaches_every_run_and_stands_with_the_differences():
-    experiment = changed(named("cpvae.table1"), "laptop", ["textures=grass.zip", "training.steps=100", "shared=7"])
+    experiment = changed(named("cpvae.table1"), "laptop", ["textures=grass.zip", "training.steps=6000", "shared=7"])
     for job in jobs_of(experiment, "laptop", Path("out")):
         assert job.arguments["textures"] == "grass.zip"
         assert job.arguments["shared"] == 7
-        assert job.steps == 100
-    assert differences(experiment, "laptop").endswith("set by hand: textures grass.zip, training.steps 100, shared 7")
+        assert job.steps == 6000
+    said = differences(experiment, "laptop")
+    assert "set by hand: textures grass.zip, training.steps 6000, shared 7; 7 epochs of 55,000 images" in said
+    assert "by 3.162 instead of 1.1" in said
 
 
 def test_data_in_front_of_the_colon_are_the_only_ones_changed():

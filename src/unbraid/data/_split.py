@@ -45,6 +45,25 @@ def stratified(
     return [rng.permutation(np.concatenate(part)) for part in parts]
 
 
+def stratified_units(
+    groups: Int[np.ndarray, " n"], unit: Int[np.ndarray, " n"] | None, seed: int, shares: Sequence[float] = SHARES
+) -> list[Int[np.ndarray, " part"]]:
+    """As `stratified`, sorted and in whole units if there are any, so that no part has seen a unit of another.
+
+    Units are shared out by number, those that have observations of the same groups in the same proportion.
+
+    Raises:
+        ValueError: as `stratified`.
+    """
+    if unit is None:
+        return [np.sort(part) for part in stratified(groups, seed, shares)]
+    number = np.unique(unit, return_inverse=True)[1].reshape(-1)
+    present = np.zeros((number.max() + 1, groups.max() + 1), dtype=bool)
+    present[number, groups] = True
+    kinds = np.unique(present, axis=0, return_inverse=True)[1]
+    return [np.flatnonzero(np.isin(number, part)) for part in stratified(kinds.reshape(-1), seed, shares)]
+
+
 def stratified_by(
     keys: Sequence[str] | Int[np.ndarray, " n"],
     groups: Int[np.ndarray, " n"],

@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from unbraid.configuration import Plain
 from unbraid.data.contract import Data
-from unbraid.data.populations import inherit, widest
+from unbraid.data.populations import inherit, joined_units, widest
 from unbraid.types import Batch
 
 
@@ -59,8 +59,8 @@ class Extended(Data):
     """Data with populations, and the observations of one more behind them.
 
     data: with populations.
-    added: the new one's observations; its `populations` are those of the data and its name. Its units, if both have
-        them, are other units than those of the data.
+    added: the new one's observations; its `populations` are those of the data and its name. Its units are other
+        units than those of the data.
 
     Raises:
         ValueError: the populations do not fit together, or shapes or features differ.
@@ -86,8 +86,7 @@ class Extended(Data):
         self.classes = data.classes if data.classes == added.classes else ()
         if data.labels is not None and added.labels is not None and data.classes == added.classes:
             self.labels = np.concatenate([data.labels, added.labels])
-        if data.unit is not None and added.unit is not None:
-            self.unit = np.concatenate([data.unit, added.unit - added.unit.min() + data.unit.max() + 1])
+        self.unit = joined_units([data, added])
 
     def __len__(self) -> int:
         return len(self.data) + len(self.added)

@@ -9,7 +9,7 @@ from jaxtyping import Int, Real
 
 from unbraid.configuration import Plain
 from unbraid.data._groups import population_of_class, require_members
-from unbraid.data._split import SHARES, Split, split_number, stratified
+from unbraid.data._split import SHARES, Split, split_number, stratified_units
 from unbraid.data.arrays import Arrays
 from unbraid.data.contract import Data
 from unbraid.types import Batch
@@ -89,6 +89,7 @@ class Populations(Data):
         same = len({part.classes for part in parts}) == 1
         self.labels = np.concatenate(known) if same and len(known) == len(parts) else None
         self.classes = first.classes if self.labels is not None else ()
+        self.unit = joined_units(parts)
 
     def __len__(self) -> int:
         assert self.population is not None
@@ -118,6 +119,8 @@ class Populations(Data):
 class Part(Data):
     """One of the three parts of a random split of other data, stratified by population (or else by class).
 
+    Units (`Data.unit`, such as a patient) stay whole.
+
     data: what is split.
     split: which part.
     seed: of the split; the same seed gives the same parts.
@@ -131,8 +134,8 @@ class Part(Data):
         number = split_number(split)
         self.data, self.split, self.seed, self.shares = data, split, seed, tuple(shares)
         groups = data.population if data.population is not None else data.labels
-        parts = stratified(np.zeros(len(data), dtype=np.int64) if groups is None else groups, seed, shares)
-        self.chosen = np.sort(parts[number])
+        groups = np.zeros(len(data), dtype=np.int64) if groups is None else groups
+        self.chosen = stratified_units(groups, data.unit, seed, shares)[number]
         if not len(self.chosen):
             raise ValueError(f"expected observations in the {split} part, got none of {len(data)}; use other shares")
         self.populations = data.populations
@@ -158,9 +161,9 @@ class Part(Data):
 class Shuffled(Data):
     """The same observations with populations that mean nothing: what is found in these is found by chance.
 
-    Where every unit (`Data.unit`, such as a patient) is of one population, whole units change places, so that samples
-    of one stay together as they were; where units have observations of several, each unit's are permuted among
-    themselves. Each population keeps as many units, or observations.
+    Units (`Data.unit`, such as a patient) that are of one population change places with each other, so that samples of
+    one stay together as they were; those that have observations of several are left with as many of each, permuted
+    within the unit. Each population keeps as many units, or observations.
 
     data: with populations.
     seed: of the permutation.
@@ -197,10 +200,12 @@ def _permuted(
     if unit is None:
         return rng.permutation(population)
     first, of = np.unique(unit, return_index=True, return_inverse=True)[1:]
-    if (population[first][of] == population).all():
-        return rng.permutation(population[first])[of]
-    permuted = population.copy()
-    for number in range(len(first)):
+    several = np.zeros(len(first), dtype=bool)
+    several[of[population[first][of] != population]] = True
+    moved = population[first]
+    moved[~several] = rng.permutation(moved[~several])
+    permuted = moved[of]
+    for number in np.flatnonzero(several):
         permuted[of == number] = rng.permutation(population[of == number])
     return permuted
 
@@ -216,6 +221,21 @@ def split(data: Data, seed: int = 0, shares: Sequence[float] = SHARES) -> tuple[
     """
     first, second, third = (Part(data, name, seed, shares) for name in ("train", "validation", "test"))
     return first, second, third
+
+
+def joined_units(parts: Sequence[Data]) -> Int[np.ndarray, " n"] | None:
+    """Units of data behind each other, those of each its own; None where no part has any.
+
+    Where a part has none, each of its observations is one.
+    """
+    if all(part.unit is None for part in parts):
+        return None
+    units, first = [], 0
+    for part in parts:
+        own = np.arange(len(part)) if part.unit is None else np.unique(part.unit, return_inverse=True)[1].reshape(-1)
+        units.append(own + first)
+        first += int(own.max(initial=-1)) + 1
+    return np.concatenate(units)
 
 
 def inherit(new: Data, data: Data) -> None:

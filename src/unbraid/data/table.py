@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float, Int
 
 from unbraid.configuration import Plain
-from unbraid.data._split import SHARES, Split, split_number
+from unbraid.data._split import SHARES, Split, split_number, stratified_units
 from unbraid.data._tabular.columns import Columns, Wanted
 from unbraid.data._tabular.encoding import check_levels, fit, telling
 from unbraid.data._tabular.files import read_file, read_frame
 from unbraid.data._tabular.pinned import pinned_source
-from unbraid.data._tabular.rows import check_part, classes, groups, members, split_rows
+from unbraid.data._tabular.rows import check_part, classes, groups, members
 from unbraid.data.contract import Data
 from unbraid.types import Batch
 
@@ -91,7 +91,7 @@ class Table(Data):
         used = members(columns, population, populations)
         columns, self.left_out_rows = columns.take(used.rows), used.left_out
         unit = None if group is None else groups(columns, group, group_pattern)
-        parts = split_rows(used.population, unit, seed, shares)
+        parts = stratified_units(used.population, unit, seed, shares)
         chosen = np.arange(len(columns)) if part is None else parts[part]
         check_part(split, used.population[chosen], used.names, group is not None)
         if label is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float, Int, Real
@@ -11,6 +12,7 @@ from unbraid.metrics.checks import NORMAL_95, integers, matrix
 from unbraid.metrics.result import Result
 
 FLIPS, LISTED = 200, 20
+ENUMERATED = 10  # rows up to which all signs are tried, 1,024 at most
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def feature_table(
     Also for other paired differences, such as the logarithms of expected counts: `nats` then has their unit.
 
     by_chance is that of a table whose part helps as often as it harms: each observation's (or unit's) differences
-    change sign together (so that features stay correlated), at random, 200 times; the largest mean over standard error
+    change sign together (so that features stay correlated), at random, 200 times (of ten rows or fewer in every way
+    there is); the largest mean over standard error
     of any feature stays below some number in 95 of 100 such tables; by_chance is that number of standard errors. Of
     four units or fewer nothing is beyond chance: all of them agree in sign too often.
 
@@ -93,13 +96,17 @@ def chance_limit(
     gain: Float[np.ndarray, "n feature"], seed: int
 ) -> tuple[Float[np.ndarray, " feature"], Float[np.ndarray, " feature"], float]:
     """Mean and its standard error for every feature, and how many of these a mean must exceed to be beyond chance."""
-    limit = float(np.quantile(_largest_by_chance(gain, np.random.default_rng(seed)), 0.95))
+    largest = _largest_by_chance(gain, np.random.default_rng(seed))
+    limit = float(np.quantile(largest, 0.95, method="higher"))
+    limit += 1e-9 * abs(limit)  # of few rows it is what was observed, up to rounding
     return gain.mean(0), gain.std(0, ddof=1) / np.sqrt(len(gain)), limit
 
 
 def _largest_by_chance(gain: Float[np.ndarray, "n feature"], rng: np.random.Generator) -> Float[np.ndarray, " flip"]:
-    """Largest mean over standard error of any feature, for random signs of the observations."""
-    signs = rng.choice([-1.0, 1.0], (FLIPS, len(gain)))
+    """Largest mean over standard error of any feature, for random signs of the observations, or all if they are few."""
+    few = len(gain) <= ENUMERATED
+    every = product((-1.0, 1.0), repeat=len(gain))
+    signs = np.array(list(every)) if few else rng.choice([-1.0, 1.0], (FLIPS, len(gain)))
     means, squares = signs @ gain / len(gain), (gain**2).mean(0)  # signs leave squares as they are
     errors = np.sqrt(np.maximum(squares - means**2, 0) / (len(gain) - 1))
     return np.divide(means, errors, out=np.zeros_like(means), where=errors > 0).max(1)

@@ -3,7 +3,7 @@
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Real
+from jaxtyping import Float, Real
 from scipy.stats import rankdata
 
 from unbraid.configuration import Plain
@@ -23,7 +23,9 @@ def rank_stability(values: Real[np.ndarray, "run feature"], top: int = 20) -> di
 
     Returns:
         "rank_agreement": Spearman's correlation, chance 0, ceiling 1; 0 for a run that says the same of all features.
-        "top_agreement": share of the first `top` features that two runs have in common, chance top / features.
+        "top_agreement": share of the first `top` features that two runs have in common, chance top / features;
+            features that tie for the last places have shares of them, so that a run that says the same of all
+            features agrees with any other by chance alone.
 
     Raises:
         ValueError: not a finite matrix of at least two runs, or a top that is not in 1 to the number of features.
@@ -44,14 +46,21 @@ def rank_stability(values: Real[np.ndarray, "run feature"], top: int = 20) -> di
     ranks = rankdata(values, axis=1)
     ranks -= ranks.mean(1, keepdims=True)
     sizes = np.sqrt((ranks**2).sum(1))
-    first = [set(np.argsort(-row, kind="stable")[:top].tolist()) for row in values]
+    first = [_among_the_first(row, top) for row in values]
     pairs = list(combinations(range(len(values)), 2))
     spearman = [float(ranks[i] @ ranks[j] / (sizes[i] * sizes[j] or 1.0)) for i, j in pairs]
-    common = [len(first[i] & first[j]) / top for i, j in pairs]
+    common = [float(first[i] @ first[j]) / top for i, j in pairs]
     of = {"runs": len(values), "features": count}
     agreement = _result("rank_agreement", "mean Spearman correlation of pairs of runs", of, spearman, 0.0)
     overlap = _result("top_agreement", "mean overlap of pairs of runs", {**of, "top": top}, common, top / count)
     return {each.metric: each for each in (agreement, overlap)}
+
+
+def _among_the_first(row: Float[np.ndarray, " feature"], top: int) -> Float[np.ndarray, " feature"]:
+    """1 for the largest `top` values, 0 for others; those that tie at the end share the places that are left."""
+    last = np.sort(row)[-top]
+    above, tied = row > last, row == last
+    return above + tied * ((top - above.sum()) / tied.sum())
 
 
 def _result(metric: str, protocol: str, of: dict[str, int], pairs: list[float], chance: float) -> Result:

@@ -52,11 +52,21 @@ def check_same(recipe: Recipe[...], path: Path, options: Mapping[str, Any]) -> N
         wanted |= {f"training.{name}": value for name, value in given.items()}
         found |= {f"training.{name}": value for name, value in known.items()}
     differing = {name: found.get(name) for name, value in wanted.items() if found.get(name) != value}
+    if "run" in differing and _goes_on_with(record, Path(str(options["run"]))):
+        del differing["run"]  # the same run, in a folder that is called otherwise now
     if differing:
         expected = {name: wanted[name] for name in differing}
         raise ValueError(
             f"expected '{path}' to be a run with {expected}, got {differing}; choose another folder, or delete this one"
         )
+
+
+def _goes_on_with(record: Mapping[str, Any], run: Path) -> bool:
+    """Whether the run of this record was trained from the weights that are in `run`."""
+    from unbraid.runs import Run
+
+    weights = record.get("extends", {}).get("weights")
+    return weights is not None and (run / "run.json").is_file() and Run(run).weights_checksum() == weights
 
 
 def _defaults(recipe: Recipe[...]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def extend(
     levels: tuple[Level, ...] = ("label",),
     frozen: bool = False,
     translate: float = 0.0,
+    textures: Path | None = None,
+    amplitude: float | None = None,
     training: Training = Training(steps=5000, learning_rate=1e-4),  # noqa: B008 (frozen)
 ) -> "Plan":
     """Go on with a finished run on images of one population more, and of no other, under the ELBO.
@@ -49,6 +51,8 @@ def extend(
         frozen: train the new head and decoder alone and hold all else still, so that outputs of the old populations
             stay what they are, bit for bit; else all shared weights go on learning.
         translate: largest random shift of training images, as a fraction of the side.
+        textures: of grassy-mnist, a folder or archive of images to cut the grass from; default: drawn grass.
+        amplitude: of grassy-mnist, brightness of the digits over the grass; default: .25, as its inventors'.
         training: how to train.
     """
     arguments = plain(locals(), "out", "training")
@@ -58,7 +62,9 @@ def extend(
 
     opened, where = Run(run), None if folder is None else str(folder)
     channels, height, width = _image_shape(opened)
-    settings = (where, None, attribute, levels, (height, width), channels, training.seed)
+    # split as for the run, so that nothing that is for its test is learned from
+    seed, grass = opened.record["training"]["seed"], None if textures is None else str(textures)
+    settings = (where, None, attribute, levels, (height, width), channels, seed, grass, amplitude)
     parts = [source_images(source, split, *settings) for split in ("train", "validation", "test")]
     record = {"recipe": "extend", "arguments": describe(arguments)}
     moved = Translate(translate) if translate else None

@@ -39,6 +39,7 @@ def forgetting(
     from unbraid.configuration import describe
     from unbraid.recipes.evaluation import held_out
     from unbraid.recipes.phases import Phases, named
+    from unbraid.recipes.remembered import measuring_code
     from unbraid.runs import Run
 
     opened = [Run(run) for run in runs]
@@ -54,7 +55,10 @@ def forgetting(
         "tasks": list(judged.populations),
         "learned": phases.learned,
         "judged_on": describe(judged),
+        "observations": observations,
+        "shown": shown,
         "seed": seed,
+        "code": measuring_code(),
     }
     opened[-1].save_forgetting(outcome, arrays)
     return opened[-1]

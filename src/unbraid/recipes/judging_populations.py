@@ -56,9 +56,15 @@ def judge_populations(subject: Subject) -> Arrays:
         _truth(subject, codes, population)
         arrays |= judge_features(subject)
         arrays |= _shown_parts(subject) | _generated(subject, codes, population)
-        if labels is not None:
-            arrays |= _embedding(subject, codes["private"], population, labels)
+    heads = codes.get("private", _for_all(codes["z"], len(data.populations)) if "z" in codes else None)
+    if heads is not None and labels is not None:
+        arrays |= _embedding(subject, heads, population, labels)
     return arrays
+
+
+def _for_all(z: Float[np.ndarray, "n latent"], populations: int) -> Float[np.ndarray, "n population latent"]:
+    """The code of a model that has one for all populations, where another has one each."""
+    return np.broadcast_to(z[:, None], (len(z), populations, z.shape[1]))
 
 
 def _clusters(subject: Subject, blocks, private, population, labels) -> None:
@@ -211,7 +217,7 @@ def _mixture(codes: Float[np.ndarray, "n private"], seed: int) -> torch.Tensor:
 
 
 def _embedding(subject: Subject, private, population, labels) -> Arrays:
-    """t-SNE of the private codes of each population, by its own head."""
+    """t-SNE of the private codes of each population, by its own head; of the only code where there is one for all."""
     rows, embedded = [], []
     for k in range(len(subject.data.populations)):
         own = np.flatnonzero(population == k)[:EMBEDDED]

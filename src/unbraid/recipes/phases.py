@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,8 @@ class Phases:
     runs, data, learned, observations, seed: as for `unbraid.recipes.forgetting`.
 
     Raises:
-        ValueError: the data have no populations, tasks do not follow from one run to the next, or one was learned by no
-            run.
+        ValueError: the data have no populations, or too few observations of one, tasks do not follow from one run to
+            the next, one was learned by no run, or a run was trained from other weights than those of the run before.
     """
 
     def __init__(
@@ -90,6 +91,34 @@ class Phases:
                 f"expected for each of {len(runs)} runs how many of the tasks {self.tasks} it has learned, never fewer "
                 f"than the one before and all by the last, got {self.learned}; name the runs in the order of training"
             )
+
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse, before anything is measured, what could not be measured or would compare what does not go together.
+
+        Raises:
+            ValueError: as the class.
+        """
+        for phase, run in enumerate(self.runs):
+            names = tuple(run.rebuild("model").populations)
+            if names and (len(names) < self.learned[phase] or names[: len(self.tasks)] != self.tasks[: len(names)]):
+                raise ValueError(
+                    f"expected a model that knows {self.tasks[: self.learned[phase]]}, got one of {names} in "
+                    f"'{run.path}'; name the runs in the order of training, or pass another learned"
+                )
+        for before, after in pairwise(self.runs):
+            went_on = after.record.get("extends", {}).get("weights")
+            if went_on is not None and went_on != before.weights_checksum():
+                raise ValueError(
+                    f"expected '{after.path}' to go on with '{before.path}', but it was trained from other weights; "
+                    "name the runs in the order of training, or train it again"
+                )
+        if self.observations < 2:
+            raise ValueError(f"expected observations of at least 2, got {self.observations}; intervals need them")
+        few = [name for name, index in zip(self.tasks, self.index, strict=True) if len(index) < 2]
+        if few:
+            raise ValueError(f"expected at least 2 held-out observations of every task, got fewer of {few}; pass data")
 
     def _known_by(self, run: Run) -> int:
         names = tuple(run.rebuild("model").populations) or tuple(held_out(run)[1].populations)

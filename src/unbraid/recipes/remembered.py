@@ -28,7 +28,7 @@ class Memory:
     """
 
     def __init__(self, file: Path, state: dict[str, Any]):
-        self.file, self.state = file, fingerprint({**state, "code": _code()})
+        self.file, self.state = file, fingerprint({**state, "code": measuring_code()})
         self._known = {line["key"]: line["outcome"] for line in _lines(file) if line["state"] == self.state}
         if file.is_file() and not file.read_bytes().endswith(b"\n"):
             with file.open("ab") as end:  # a line that was cut off must not spoil the next
@@ -112,12 +112,12 @@ def _read(line: dict[str, Any]) -> Outcome:
 
 
 @cache
-def _code() -> str:
+def measuring_code() -> str:
     """Checksum of the metrics, of what makes codes and of what calls them: another version measures anew."""
     here = Path(__file__).parent
     others = [Path(inspect.getfile(module)).parent for module in (metrics, models, nets, likelihoods, data)]
-    files = [file for folder in others for file in folder.glob("*.py")]
+    files = [file for folder in others for file in folder.rglob("*.py")]
     digest = hashlib.sha256(str([version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")]).encode())
-    for file in sorted([*files, *here.glob("judging*.py"), here / "suite.py"]):
+    for file in sorted([*files, *here.glob("judging*.py"), here / "phases.py", here / "suite.py"]):
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -162,8 +162,16 @@ def _read(run: "Run", by: str) -> "pandas.DataFrame":
             f"expected '{file}', got none; `unbraid evaluate {run.path}` makes it, of a cpvae or contrastive model on "
             "named features"
         )
-    table = pandas.read_csv(file, float_precision="round_trip", keep_default_na=False, na_values=["nan"])
-    numbers = [name for name in table.columns if name not in ("population", "rank", "feature")]
+    with file.open(newline="") as text:
+        columns = next(csv.reader(text))
+    numbers = [name for name in columns if name not in ("population", "rank", "feature")]
+    table = pandas.read_csv(
+        file,
+        float_precision="round_trip",
+        dtype={"population": str, "feature": str},  # names may look like numbers
+        keep_default_na=False,
+        na_values={name: ["nan"] for name in numbers},
+    )
     if by not in numbers:
         raise ValueError(f"expected a column of '{file}', which are {', '.join(numbers)}, got '{by}'")
     return table

@@ -298,7 +298,8 @@ KINDS = (
     _Kind(
         "Private codes",
         "Each point is one observation, near others with similar private codes. Labels that form their own clumps are "
-        "captured by the private code. Sizes of clumps and distances between them mean little.",
+        "captured by the private code. Of a model with one code for all populations it is that one. "
+        "Sizes of clumps and distances between them mean little.",
         "Scatter of private codes in two dimensions, marked by label.",
         _embedding,
         vector=True,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from unbraid.configuration import Plain
+from unbraid.recipes import extend
 from unbraid.reproductions.experiment import Experiment, Scale, Size, Task, slug
 from unbraid.reproductions.jobs import methods_on, tasks_of
 from unbraid.sweeps import kinds, trains, value_of
@@ -73,6 +74,8 @@ def _with(experiment: Experiment, task: Task, scale: Scale, given: dict[str, str
         if clash := fixed & set(values):
             name = min(clash)
             raise ValueError(f"expected an option that the methods share, got {name}, which {method.name} sets itself")
+    if task.arriving and any(name.startswith("training.") for name in values):
+        raise ValueError(f"expected no setting of the training for {task.name}, which has several, got {min(values)}")
     if "training.seed" in values:
         raise ValueError("expected what is set beside the seed, got training.seed; --seeds chooses those")
     other = replace(task, sizes={**task.sizes, scale: _size(size, values)})
@@ -85,4 +88,6 @@ def _size(size: Size, values: dict[str, Plain]) -> Size:
     options: dict[str, Any] = {name: value for name, value in values.items() if not name.startswith("training.")}
     said = ", ".join(f"{name} {value}" for name, value in values.items())
     differs = "; ".join(part for part in (size.differs, f"set by hand: {said}") if part)
-    return replace(size, options={**size.options, **options}, training={**size.training, **own}, differs=differs)
+    later = {**size.later, **{name: value for name, value in options.items() if size.later and name in kinds(extend)}}
+    changes = {"options": {**size.options, **options}, "training": {**size.training, **own}, "later": later}
+    return replace(size, **changes, differs=differs)

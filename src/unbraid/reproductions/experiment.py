@@ -43,7 +43,7 @@ class Size:
     @property
     def annealing(self) -> float:
         """What the weight of the cross term of annealed methods is multiplied by every epoch, from 1 on."""
-        return 1.1 if self.epochs is None else MOST ** (1 / max(1, self.epochs - 1))
+        return 1.1 if self.epochs is None or self.epochs < 2 else MOST ** (1 / (self.epochs - 1))
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,15 @@ def seed_count(experiment: Experiment, scale: Scale) -> int:
 
 
 def steps_of(experiment: Experiment, method: Method, scale: Scale) -> int:
-    """Updates of a method's training."""
+    """Updates of a method's first training."""
     return round(task_of(experiment, method).sizes[scale].training["steps"] * method.longer.get(scale, 1))
+
+
+def updates_of(experiment: Experiment, method: Method, scale: Scale) -> int:
+    """Updates of a method's whole training, of populations that arrive later too."""
+    task = task_of(experiment, method)
+    later = {**task.sizes[scale].later.get("training", {}), **method.later.get("training", {})}
+    return steps_of(experiment, method, scale) + len(task.arriving) * later.get("steps", 0)
 
 
 def task_of(experiment: Experiment, method: Method) -> Task:
@@ -91,9 +98,10 @@ def differences(experiment: Experiment, scale: Scale) -> str:
 def _differs(experiment: Experiment, task: Task, size: Size) -> str:
     said = [size.differs] if size.differs else []
     if size.images is not None:
-        said.append(f"{size.epochs} epochs of {size.images:,} images")
+        said.append(f"{size.epochs} epoch{'s' * (size.epochs != 1)} of {size.images:,} images")
         if any(method.annealed for method in methods_on(experiment, task)):
-            said.append(f"an annealed alpha grows to 1,000 in them, by {size.annealing:.3f} instead of 1.1 an epoch")
+            grows = f"grows to 1,000 in them, by {size.annealing:.3f} instead of 1.1 an epoch"
+            said.append(f"an annealed alpha {'stays at 1' if size.epochs == 1 else grows}")
     return "; ".join(said)
 
 

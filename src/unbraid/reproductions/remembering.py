@@ -7,6 +7,7 @@ from unbraid import recipes
 from unbraid.reproductions.jobs import chains_of
 from unbraid.sweeps import Job, Row
 
+OBSERVATIONS, SHOWN = 500, 2  # of each task
 AT_THE_END = ("squared_error", "forgetting", "output_drift")  # of each task, by the last run
 
 
@@ -39,12 +40,16 @@ def _rows(chain: Sequence[Job]) -> list[Row]:
 
 
 def _measured(chain: Sequence[Job]) -> dict[str, Any]:
-    """What `forgetting` finds, kept from before if it was of these weights."""
+    """What `forgetting` finds, kept from before if it was of these weights, as it is here, by the code that is here."""
+    from unbraid.recipes.remembered import measuring_code
     from unbraid.runs import Run
 
     runs = [Run(job.path) for job in chain]
-    found = runs[-1].forgetting()
-    if found is None or [phase["weights"] for phase in found["phases"]] != [run.weights_checksum() for run in runs]:
-        found = recipes.forgetting([job.path for job in chain]).forgetting()
+    found = runs[-1].forgetting() or {}
+    weights = [run.weights_checksum() for run in runs]
+    wanted = {"code": measuring_code(), "observations": OBSERVATIONS, "shown": SHOWN, "seed": 0}
+    known = [phase["weights"] for phase in found.get("phases", [])]
+    if known != weights or {name: found.get(name) for name in wanted} != wanted:
+        found = recipes.forgetting([job.path for job in chain], None, OBSERVATIONS, SHOWN).forgetting()
     assert found is not None
     return found

@@ -80,11 +80,14 @@ def carried_out(
     from unbraid.reproductions.summing import summed
     from unbraid.runs import write_atomically
     from unbraid.sweeps import collect
+    from unbraid.sweeps.checking import check_jobs
     from unbraid.sweeps.collecting import write_csv
 
     folder = out / experiment.name
     stages = stages_of(experiment, scale, out, seeds)
     jobs = [job for stage in stages for job in stage]
+    begun = [job for job in jobs if (job.path / "run.json").is_file()]
+    check_jobs(begun)  # those of later stages too, before anything starts
     failed = _in_stages(stages, folder, processes, threads)
     rows = collect(jobs) + remembered(jobs)
     write_csv(folder / "results.csv", rows)
@@ -107,6 +110,8 @@ def _in_stages(
         ready = [
             job for job in stage if (before := goes_on_with(job)) is None or before in {each.path for each in done}
         ]
+        if not ready:  # all that they would go on with has failed
+            break
         swept = carry_out([*done, *ready], folder, processes, threads)
         failed += swept.failed
         done = [outcome.job for outcome in swept.outcomes if outcome.state == "finished"]

@@ -8,7 +8,7 @@ from typing import Any
 from unbraid.configuration import Plain
 from unbraid.metrics import Summary
 from unbraid.reproductions.experiment import Experiment, Measure, Scale
-from unbraid.reproductions.jobs import differences, steps_of
+from unbraid.reproductions.jobs import differences, updates_of
 from unbraid.reproductions.numbers import Judged, Row, chance_level, judged, kept, measured, spread, summary
 from unbraid.sweeps import Job
 
@@ -72,7 +72,7 @@ def summed(
     verdicts = [judged(rows, claim, experiment.share) for claim in experiment.claims]
     there = [Run(job.path) for job in jobs if complete(job)]
     machines = sorted({run.record["machine"] for run in there}) or [machine()]
-    steps = {method.name: steps_of(experiment, method, scale) for method in experiment.methods}
+    steps = {method.name: updates_of(experiment, method, scale) for method in experiment.methods}
     seconds = sum(float(run.status["seconds"]) for run in there)
     used = there[0].record["versions"] if there else versions()
     return Summed(

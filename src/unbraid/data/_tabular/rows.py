@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from unbraid.data._split import stratified
 from unbraid.data._tabular.columns import Columns, meant, shortened
 
 
@@ -103,21 +102,6 @@ def groups(columns: Columns, name: str, pattern: str | None) -> Int[np.ndarray, 
     keys = [match.group(match.re.groups and 1) for match in found.values() if match is not None]
     number = {key: index for index, key in enumerate(dict.fromkeys(keys))}
     return np.array([number[key] for key in keys])[np.searchsorted(occurring, column.codes)]
-
-
-def split_rows(
-    population: Int[np.ndarray, " n"], group: Int[np.ndarray, " n"] | None, seed: int, shares: Sequence[float]
-) -> list[Int[np.ndarray, " part"]]:
-    """Sorted rows of train, validation and test, stratified by population; whole groups if there are any.
-
-    Groups are shared out by number, those that have rows of the same populations in the same proportion.
-    """
-    if group is None:
-        return [np.sort(part) for part in stratified(population, seed, shares)]
-    present = np.zeros((group.max() + 1, population.max() + 1), dtype=bool)
-    present[group, population] = True
-    kinds = np.unique(present, axis=0, return_inverse=True)[1]
-    return [np.flatnonzero(np.isin(group, part)) for part in stratified(kinds.reshape(-1), seed, shares)]
 
 
 def check_part(split: str, population: Int[np.ndarray, " part"], names: tuple[str, ...], grouped: bool) -> None:
