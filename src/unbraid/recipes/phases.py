@@ -211,11 +211,20 @@ class Phases:
 
 
 def named(runs: Sequence[Run]) -> list[str]:
-    """A name for each phase: the run's, with its folder's where that says more (`seed-0` of every phase)."""
+    """A name for each phase: the run's; where those are alike (`seed-0` of each), what was learned, or folders."""
     names = [str(run.record["name"]) for run in runs]
+    if len(set(names)) < len(names):
+        names = [_learned(run) for run in runs]
     if len(set(names)) < len(names):
         names = [f"{run.path.absolute().parent.name}/{run.path.name}" for run in runs]
     return names if len(set(names)) == len(names) else [f"{k}: {name}" for k, name in enumerate(names, 1)]
+
+
+def _learned(run: Run) -> str:
+    """The population that a run was extended by; of a first run those that it has seen."""
+    if "extends" in run.record:
+        return str(run.record.get("arguments", {}).get("name", run.record["name"]))
+    return ", ".join(run.rebuild("data").populations) or str(run.record["name"])
 
 
 def trained(run: Run) -> Model:
