@@ -15,7 +15,9 @@ def rank_stability(values: Real[np.ndarray, "run feature"], top: int = 20) -> di
     """How well runs agree on the order of the features, and on which come first: results under their metrics' names.
 
     Both are means over pairs of runs. Pairs share runs, so there is no interval; `detail` holds the least and the
-    largest pair. Runs that share data (splits of one study overlap) agree more than studies would.
+    largest pair. Runs that share data (splits of one study overlap) agree more than studies would. Features
+    that tie for the last of the first places have shares of them, so that a run that says the same of all features
+    agrees with any other by chance alone.
 
     Args:
         values: `[run, feature]` what each run says of each feature, the largest first.
@@ -23,9 +25,7 @@ def rank_stability(values: Real[np.ndarray, "run feature"], top: int = 20) -> di
 
     Returns:
         "rank_agreement": Spearman's correlation, chance 0, ceiling 1; 0 for a run that says the same of all features.
-        "top_agreement": share of the first `top` features that two runs have in common, chance top / features;
-            features that tie for the last places have shares of them, so that a run that says the same of all
-            features agrees with any other by chance alone.
+        "top_agreement": share of the first `top` features that two runs have in common, chance top / features.
 
     Raises:
         ValueError: not a finite matrix of at least two runs, or a top that is not in 1 to the number of features.
