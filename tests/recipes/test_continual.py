@@ -1,6 +1,7 @@
 """Learning task after task from the command line's recipes, and what is left of the earlier ones."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -13,12 +14,15 @@ from PIL import Image
 
 from unbraid.cli import main
 from unbraid.data import Arrays
-from unbraid.recipes import evaluate, extend, forgetting, images, resume, vectors
+from unbraid.objectives import ELBO
+from unbraid.recipes import classify, evaluate, extend, forgetting, images, resume, vectors
 from unbraid.recipes.existing import ensure
 from unbraid.recipes.extending import extension
+from unbraid.recipes.networks import image_model
 from unbraid.report import report
 from unbraid.runs import Run
 from unbraid.settings import Training
+from unbraid.training import train
 
 REAL = os.environ.get("UNBRAID_TEST_DATA")
 SMALL = {"shared": 3, "private": 2, "trunk_widths": (8, 8), "decoder_widths": (8, 4)}
@@ -268,3 +272,39 @@ def test_files_of_the_old_populations_are_checked_too(source: Path, tmp_path: Pa
     facts = after.record["facts"]["test"]
     assert "files" in str(facts)
     assert after.rebuild("test").populations == ("circle", "stripes", "cross")
+
+
+def test_a_run_whose_base_was_trained_again_is_another_run(source: Path, tmp_path: Path):
+    base = first(tmp_path / "1", source)
+    options = {"run": base.path, "name": "cross", "source": str(source), "training": QUICK}
+    ensure(extend, tmp_path / "2", options)
+    shutil.rmtree(base.path)
+    first(base.path, source, training=replace(QUICK, seed=1))
+    with pytest.raises(ValueError, match="weights of run"):
+        ensure(extend, tmp_path / "2", options)
+
+
+def test_phases_are_named_without_their_training_data(tmp_path: Path):
+    data = [Arrays(np.random.default_rng(k).random((20, 3, 16, 16)), ["a", "b"] * 10) for k in range(2)]
+    runs = []
+    for number, each in enumerate(data):
+        model = image_model("vae", each, 2, 2, 0.1, (4, 4), (4, 4), 0)
+        runs.append(train(model, ELBO(), each, tmp_path / str(number) / "seed-0", QUICK).path)
+    found = forgetting(runs, learned=(2, 2), data=data[1]).forgetting()
+    assert found is not None
+    assert [phase["name"] for phase in found["phases"]] == ["0", "1"]
+
+
+def test_classifiers_have_nothing_to_reconstruct(source: Path, tmp_path: Path):
+    small = {"widths": (4,), "size": 16, "levels": ("label",), "training": QUICK}
+    run = classify(tmp_path / "1", str(source), **small)
+    with pytest.raises(ValueError, match="got a classifier"):
+        forgetting([run.path])
+
+
+def test_new_data_are_split_as_those_of_the_first_run(source: Path, tmp_path: Path):
+    base = first(tmp_path / "1", source, training=replace(QUICK, seed=3))
+    second = extend(tmp_path / "2", base.path, "cross", str(source), training=replace(QUICK, seed=4))
+    third = extend(tmp_path / "3", second.path, "dots", str(source), training=replace(QUICK, seed=5))
+    assert [Run(run.path).record["split_seed"] for run in (second, third)] == [3, 3]
+    assert "'seed': 3" in str(third.record["data"])

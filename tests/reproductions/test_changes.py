@@ -20,7 +20,10 @@ def test_what_is_set_reaches_every_run_and_stands_with_the_differences():
         assert job.arguments["shared"] == 7
         assert job.steps == 6000
     said = differences(experiment, "laptop")
-    assert "set by hand: textures grass.zip, training.steps 6000, shared 7; 7 epochs of 55,000 images" in said
+    assert (
+        "but for what is set by hand: textures grass.zip, training.steps 6000, shared 7; 7 epochs of 55,000 images"
+        in said
+    )
     assert "by 3.162 instead of 1.1" in said
 
 

@@ -143,7 +143,11 @@ class Part(Data):
         self.labels = None if data.labels is None else data.labels[self.chosen]
         self.unit = None if data.unit is None else data.unit[self.chosen]
         if self.population is not None:
-            require_members(self.populations, self.population)
+            try:
+                require_members(self.populations, self.population)
+            except ValueError as error:
+                kept = "" if data.unit is None else f"; units stay whole, and there are {len(np.unique(data.unit))}"
+                raise ValueError(f"{error} in the {split} part{kept}; use other shares, or more data") from error
         inherit(self, data)
 
     def __len__(self) -> int:

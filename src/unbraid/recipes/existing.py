@@ -52,8 +52,12 @@ def check_same(recipe: Recipe[...], path: Path, options: Mapping[str, Any]) -> N
         wanted |= {f"training.{name}": value for name, value in given.items()}
         found |= {f"training.{name}": value for name, value in known.items()}
     differing = {name: found.get(name) for name, value in wanted.items() if found.get(name) != value}
-    if "run" in differing and _goes_on_with(record, Path(str(options["run"]))):
-        del differing["run"]  # the same run, in a folder that is called otherwise now
+    if "run" in options and "extends" in record and (weights := _weights(Path(str(options["run"])))) is not None:
+        if weights == record["extends"].get("weights"):
+            differing.pop("run", None)  # the same run, though its folder may be called otherwise now
+        else:
+            wanted["weights of run"] = weights
+            differing["weights of run"] = record["extends"].get("weights")
     if differing:
         expected = {name: wanted[name] for name in differing}
         raise ValueError(
@@ -61,12 +65,12 @@ def check_same(recipe: Recipe[...], path: Path, options: Mapping[str, Any]) -> N
         )
 
 
-def _goes_on_with(record: Mapping[str, Any], run: Path) -> bool:
-    """Whether the run of this record was trained from the weights that are in `run`."""
+def _weights(path: Path) -> str | None:
+    """Checksum of the weights of the run at `path`; None where there is none, or it has none."""
     from unbraid.runs import Run
 
-    weights = record.get("extends", {}).get("weights")
-    return weights is not None and (run / "run.json").is_file() and Run(run).weights_checksum() == weights
+    trained = (path / "run.json").is_file() and (path / "weights.safetensors").is_file()
+    return Run(path).weights_checksum() if trained else None
 
 
 def _defaults(recipe: Recipe[...]) -> dict[str, Any]:

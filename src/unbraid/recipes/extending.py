@@ -62,11 +62,12 @@ def extend(
 
     opened, where = Run(run), None if folder is None else str(folder)
     channels, height, width = _image_shape(opened)
-    # split as for the run, so that nothing that is for its test is learned from
-    seed, grass = opened.record["training"]["seed"], None if textures is None else str(textures)
+    # split as for the run that all began with, so that nothing that is for a test is learned from
+    seed = int(opened.record.get("split_seed", opened.record["training"]["seed"]))
+    grass = None if textures is None else str(textures)
     settings = (where, None, attribute, levels, (height, width), channels, seed, grass, amplitude)
     parts = [source_images(source, split, *settings) for split in ("train", "validation", "test")]
-    record = {"recipe": "extend", "arguments": describe(arguments)}
+    record = {"recipe": "extend", "arguments": describe(arguments), "split_seed": seed}
     moved = Translate(translate) if translate else None
     return extension(out, opened, name, parts, members, frozen, training, record, moved)
 

@@ -19,8 +19,8 @@ def forgetting(
 ) -> "Run":
     """Measure the error of every task after every phase, and what was forgotten, into the last run's `evaluation`.
 
-    A phase is a run, a task a population of the last run's held-out data. Any model will do; a CPVAE reads each task
-    with the head and decoder of its population. Nothing is trained or kept of what was measured before.
+    A phase is a run, a task a population of the last run's held-out data. Any model that reconstructs will do; a CPVAE
+    reads each task with the head and decoder of its population. Nothing is trained or kept of what was measured before.
 
     Args:
         runs: folders of the finished runs, one a phase, in the order in which they were trained.

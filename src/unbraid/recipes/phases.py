@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from unbraid.data import Data
 from unbraid.metrics import Result, forgetting, negative_log_likelihood, output_drift
-from unbraid.models import Model
+from unbraid.models import Classifier, Model
 from unbraid.nets import compute_as
 from unbraid.progress import ProgressBar
 from unbraid.randomness import Purpose, derived_seed
@@ -101,7 +101,10 @@ class Phases:
             ValueError: as the class.
         """
         for phase, run in enumerate(self.runs):
-            names = tuple(run.rebuild("model").populations)
+            model = run.rebuild("model")
+            if isinstance(model, Classifier):
+                raise ValueError(f"expected models that reconstruct observations, got a classifier in '{run.path}'")
+            names = tuple(model.populations)
             if names and (len(names) < self.learned[phase] or names[: len(self.tasks)] != self.tasks[: len(names)]):
                 raise ValueError(
                     f"expected a model that knows {self.tasks[: self.learned[phase]]}, got one of {names} in "
@@ -167,7 +170,7 @@ class Phases:
         generator = torch.Generator().manual_seed(derived_seed(self.seed, Purpose.EVALUATION, task))
         clean = [model.likelihood.mean(model(batch).output, batch.library) for batch in batches]
         fit = [model(batch, generator).log_likelihood for batch in batches]
-        x, output = (torch.cat(parts).numpy() for parts in ([model.target(batch) for batch in batches], clean))
+        x, output = (torch.cat(parts).numpy() for parts in ([batch.x for batch in batches], clean))
         squared = np.nansum(((x.astype(np.float64) - output) ** 2).reshape(len(x), -1), axis=1)
         return Seen(x, output, squared, torch.cat(fit).numpy(), type(model.likelihood).__name__)
 
@@ -221,10 +224,9 @@ def named(runs: Sequence[Run]) -> list[str]:
 
 
 def _learned(run: Run) -> str:
-    """The population that a run was extended by; of a first run those that it has seen."""
-    if "extends" in run.record:
-        return str(run.record.get("arguments", {}).get("name", run.record["name"]))
-    return ", ".join(run.rebuild("data").populations) or str(run.record["name"])
+    """The population that a run was extended by; of a first run those that its model knows, or its folder's name."""
+    name = run.record.get("arguments", {}).get("name") if "extends" in run.record else None
+    return str(name or ", ".join(run.rebuild("model").populations) or run.path.absolute().parent.name)
 
 
 def trained(run: Run) -> Model:

@@ -87,7 +87,7 @@ def _size(size: Size, values: dict[str, Plain]) -> Size:
     own = {name.removeprefix("training."): value for name, value in values.items() if name.startswith("training.")}
     options: dict[str, Any] = {name: value for name, value in values.items() if not name.startswith("training.")}
     said = ", ".join(f"{name} {value}" for name, value in values.items())
-    differs = "; ".join(part for part in (size.differs, f"set by hand: {said}") if part)
+    differs = "; ".join(part for part in (size.differs, f"but for what is set by hand: {said}") if part)
     later = {**size.later, **{name: value for name, value in options.items() if size.later and name in kinds(extend)}}
     changes = {"options": {**size.options, **options}, "training": {**size.training, **own}, "later": later}
     return replace(size, **changes, differs=differs)

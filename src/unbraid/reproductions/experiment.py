@@ -8,7 +8,7 @@ from typing import Any, Literal
 from unbraid.sweeps import Judging
 
 Scale = Literal["smoke", "laptop", "paper"]
-MOST = 1000.0  # to which the weight of the cross term grows
+MOST = 1000.0  # of the weight of the cross term, in the paper
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,12 @@ class Size:
     @property
     def annealing(self) -> float:
         """What the weight of the cross term of annealed methods is multiplied by every epoch, from 1 on."""
-        return 1.1 if self.epochs is None or self.epochs < 2 else MOST ** (1 / (self.epochs - 1))
+        return 1.1 if self.epochs is None or self.epochs < 2 else self.most ** (1 / (self.epochs - 1))
+
+    @property
+    def most(self) -> float:
+        """To which the weight of the cross term grows."""
+        return float(self.options.get("maximum", MOST))
 
 
 @dataclass(frozen=True)

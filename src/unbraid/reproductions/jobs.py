@@ -100,7 +100,7 @@ def _differs(experiment: Experiment, task: Task, size: Size) -> str:
     if size.images is not None:
         said.append(f"{size.epochs} epoch{'s' * (size.epochs != 1)} of {size.images:,} images")
         if any(method.annealed for method in methods_on(experiment, task)):
-            grows = f"grows to 1,000 in them, by {size.annealing:.3f} instead of 1.1 an epoch"
+            grows = f"grows to {size.most:,.4g} in them, by {size.annealing:.3f} instead of 1.1 an epoch"
             said.append(f"an annealed alpha {'stays at 1' if size.epochs == 1 else grows}")
     return "; ".join(said)
 

@@ -47,7 +47,8 @@ def reproduce(
 
     What was trained before, in `out/runs` by this or another reproduction, is kept and what was begun goes on; Ctrl-C
     stops, and the same call continues. In `out/NAME` are the page `index.html`, `numbers.json`, `results.csv` with
-    everything that was measured, and `sweep.json` with the runs.
+    everything that was measured, and `sweep.json` with the runs (of the last stage that could begin, where populations
+    arrive later, without those that failed before).
 
     Args:
         name: as `unbraid reproduce list` prints it.
