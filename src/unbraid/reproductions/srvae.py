@@ -32,6 +32,7 @@ DIP_1 = Method("DIP-VAE-I", {"model": "vae", "objective": "dip-i", "strength": 1
 DIP_2 = Method("DIP-VAE-II", {"model": "vae", "objective": "dip-ii", "strength": 10.0})
 ANNEALED = Method("annealed VAE", {"model": "vae", "objective": "capacity", "strength": 1000.0}, growing=1 / 3)
 WEAK_BETA = Method("beta-VAE, beta 2", {**BETA.options, "strength": 2.0})
+WEAK_ANNEALED = Method("annealed VAE, gamma 100", {**ANNEALED.options, "strength": 100.0}, growing=1)
 WEAK_FACTOR = Method("FactorVAE, gamma 10", {**FACTOR.options, "strength": 10.0})
 THREE = (SR_VAE, BETA, FACTOR)
 
@@ -197,15 +198,17 @@ RIVALS = Experiment(
     "All rivals, under every metric",
     None,
     SHAPES,
-    (*THREE, VAE, WEAK_BETA, WEAK_FACTOR, BETA_TC, DIP_1, DIP_2, ANNEALED),
+    (*THREE, VAE, WEAK_BETA, WEAK_FACTOR, BETA_TC, DIP_1, DIP_2, ANNEALED, WEAK_ANNEALED),
     (SCORE, SCORE_CR, MIG, SAP, *DLIB, ERROR, ALONE, ACTIVE, SECONDS),
     tuple(
         Claim(f"SR-VAE disentangles better than {method.name}", "SR-VAE", method.name, SCORE)
-        for method in (VAE, WEAK_BETA, WEAK_FACTOR, BETA_TC, DIP_1, DIP_2, ANNEALED)
+        for method in (VAE, WEAK_BETA, WEAK_FACTOR, BETA_TC, DIP_1, DIP_2, ANNEALED, WEAK_ANNEALED)
     ),
     curves=(SCORE, ERROR),
     reading="The original strengths were chosen for images of 64 pixels; on smaller ones they weigh more, so weaker "
-    "ones stand beside them. The strength that does best here was not chosen on other data: it flatters the rivals.",
+    "ones stand beside them. The strength that does best here was not chosen on other data: it flatters the rivals. "
+    "At gamma 1000 a short training pays the capacity with a code that is the same for all images; at 100, with a "
+    "capacity that grows until the end, it does not.",
 )
 COST = Experiment(
     "srvae.cost",
