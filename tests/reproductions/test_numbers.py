@@ -7,7 +7,7 @@ import pytest
 
 from unbraid.reproductions import Claim, Measure
 from unbraid.reproductions.figures import over_training
-from unbraid.reproductions.numbers import chance_level, curves, judged, kept, spread, summary, values
+from unbraid.reproductions.numbers import chance_level, curves, judged, kept, notes, spread, summary, values
 from unbraid.reproductions.srvae import COST
 
 SCORE = Measure("score", "factor_vae", "dlib", ("z block",), True)
@@ -18,7 +18,7 @@ SECONDS = Measure("time", "seconds", None, (), False)
 def rows(
     method: str, metric: str, found: dict[int, float], subject: str = "z block", protocol: str = "dlib", step=None
 ):
-    shared = {"method": method, "metric": metric, "subject": subject, "protocol": protocol, "step": step}
+    shared = {"method": method, "metric": metric, "subject": subject, "protocol": protocol, "step": step, "note": None}
     return [
         {**shared, "seed": seed, "value": value, "seconds": 10.0 * seed, "chance": 0.2} for seed, value in found.items()
     ]
@@ -119,6 +119,14 @@ def test_chance_is_that_of_the_very_measure():
     assert chance_level(table, Measure("d", "dci", "dlib", ("z block",), True), "a") == pytest.approx(0.2)
     assert chance_level(table, SCORE, "a") is None
     assert chance_level(table, SECONDS, "a") is None
+
+
+def test_what_speaks_against_a_value_stays_beside_it():
+    table = rows("a", "factor_vae", {0: 0.5, 1: 0.6, 2: 0.4}) + rows("a", "factor_vae", {0: 0.5}, step=5)
+    table += rows("a", "mig", {1: 0.5}) + rows("b", "factor_vae", {1: 0.5})
+    for row in table[1:]:
+        row["note"] = f"untrustworthy {row['value']}"
+    assert notes(table, SCORE, "a") == {1: "untrustworthy 0.6", 2: "untrustworthy 0.4"}
 
 
 def test_seeds_without_a_second_in_common_are_no_curve():

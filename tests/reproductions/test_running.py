@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,9 @@ def test_every_kind_of_reproduction_runs(name: str, out: Path, monkeypatch, tmp_
     provide(str(experiment.task.sizes["smoke"].options.get("source")), tmp_path, monkeypatch)
     found = reproduce(name, "smoke", out, processes=1)
     assert not found.failed
-    html, plain = found.page.read_text(), json.loads(found.numbers.read_text())
+    html, plain = unescape(found.page.read_text()), json.loads(found.numbers.read_text())
     assert "smoke test" in html
+    assert all(next(iter(line["notes"].values())) in html for line in plain["measures"] if line["notes"])
     assert plain["runs"] == len(json.loads((out / name / "sweep.json").read_text())["jobs"])
     assert {line["method"] for line in plain["measures"]} == {method.name for method in experiment.methods}
     assert {line["measure"] for line in plain["measures"]} >= {claim.measure.name for claim in experiment.claims}

@@ -16,6 +16,7 @@ from unbraid.plots.style import panels as stacked
 
 LARGEST_POINTS = 300
 LARGEST_LINES = 40  # more lines of single seeds in a panel hide the means
+LARGEST_BANDS = 6  # more of them are mud
 
 
 @runtime_checkable
@@ -86,8 +87,8 @@ def bands(
 
     panels: a panel a metric, in it the method's name to its band; eight methods can be told apart.
     published: panel to method to a paper's final value, a hollow diamond at the right edge.
-    text: the title. Axes follow the seeds, so that a band of few seeds may leave its panel; single seeds are left out
-    where there would be more than 40 lines.
+    text: the title. Axes follow the seeds, so that a band of few seeds may leave its panel. Where there would be more
+    than 40 lines of single seeds, or six methods, only means are drawn; `seeds` shows the rest.
     """
     papers = {metric: _known((published or {}).get(metric, {}), drawn) for metric, drawn in panels.items()}
     methods = list(dict.fromkeys(name for drawn in panels.values() for name in drawn))
@@ -110,7 +111,7 @@ def _known(published: Mapping[str, float], drawn: Mapping[str, Band]) -> dict[st
 
 
 def _handles(methods: Sequence[str], paper: bool) -> list[Line2D]:
-    room = WIDTH - 0.7 if len(methods) <= 4 else 1.8  # inches: many names share lines
+    room = WIDTH - 0.7 if len(methods) <= 8 else 1.8  # inches: many names share lines
     handles = [Line2D([], [], label=wrap(name, room, lines=1), **line_look(k)) for k, name in enumerate(methods)]
     return handles + ([Line2D([], [], mec=GREY, label="paper", **PUBLISHED)] if paper else [])
 
@@ -131,10 +132,12 @@ def _common(grids: Sequence[Real[np.ndarray, "_"]]) -> Float[np.ndarray, " point
 
 
 def _draw(panel: Axes, drawn: Mapping[str, Band], methods: Sequence[str]) -> None:
-    single = sum(len(band.each) for band in drawn.values()) <= LARGEST_LINES
+    few = len(drawn) <= LARGEST_BANDS
+    single = few and sum(len(band.each) for band in drawn.values()) <= LARGEST_LINES
     for name, band in drawn.items():
         look = line_look(methods.index(name))
-        panel.fill_between(band.x, band.low, band.high, color=look["color"], alpha=0.16, linewidth=0)
+        if few:
+            panel.fill_between(band.x, band.low, band.high, color=look["color"], alpha=0.16, linewidth=0)
         if single and len(band.each) > 1:
             panel.plot(band.x, band.each.T, color=look["color"], alpha=0.45, linewidth=0.6)
         marker = "o" if len(band.x) <= 12 else ""

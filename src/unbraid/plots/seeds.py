@@ -94,7 +94,7 @@ def _limit(panel: Axes, drawn: Mapping[str, OfSeeds], published: Sequence[float]
 
 def _finish(panel: Axes, metric: str, methods: Sequence[str]) -> None:
     panel.set_ylim(len(methods) - 0.4, -0.6)
-    panel.set_yticks(range(len(methods)), [wrap(name, 1.7, lines=1) for name in methods])
+    panel.set_yticks(range(len(methods)), [wrap(name, 1.7) for name in methods], linespacing=0.95)
     panel.tick_params(axis="y", length=0)
     panel.spines["left"].set_visible(False)
     panel.grid(axis="x", color="#E5E5E5", linewidth=0.7)

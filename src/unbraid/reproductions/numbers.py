@@ -48,6 +48,12 @@ def chance_level(rows: Sequence[Row], measure: Measure, method: str) -> float | 
     return math.fsum(known) / len(known) if known else None
 
 
+def notes(rows: Sequence[Row], measure: Measure, method: str) -> dict[int, str]:
+    """What speaks against trusting the measure of the method's final weights, by seed, where something does."""
+    found = [row for row in rows if row["step"] is None and row["note"] and _fits(row, measure, method)]
+    return {row["seed"]: row["note"] for row in found}
+
+
 def summary(found: Sequence[float], measure: Measure, share: float | None = None) -> Summary:
     """Mean and interval over seeds, of the best or the worst share of them; of all where that would be one seed."""
     count = kept(len(found), share)

@@ -131,7 +131,8 @@ def _measures(found: Summed) -> list[dict[str, Any]]:
         head = ["Method", "Mean", "Deviation", "Seeds", *(name for name, there in optional.items() if there and name)]
         rows = [{"method": line.method, "cells": _cells(line, head[4:])} for line in lines]
         better = "larger" if measure.larger_is_better else "smaller"
-        made.append({"name": measure.name, "better": better, "head": head, "rows": rows})
+        warnings = [_warning(line) for line in lines if line.notes]
+        made.append({"name": measure.name, "better": better, "head": head, "rows": rows, "warnings": warnings})
     return made
 
 
@@ -152,6 +153,12 @@ def _cells(line: Line, optional: Sequence[str]) -> list[dict[str, str]]:
                 {"text": _number(chosen.mean) if chosen else "–", "below": _interval(chosen) if chosen else ""}
             )
     return cells
+
+
+def _warning(line: Line) -> str:
+    """The first seed's note, and how many seeds have one."""
+    seeds = f" ({len(line.notes)} of {len(line.seeds)} seeds)" if len(line.seeds) > 1 else ""
+    return f"{line.method}{seeds}: {next(iter(line.notes.values()))}."
 
 
 def _facts(found: Summed) -> list[tuple[str, str]]:

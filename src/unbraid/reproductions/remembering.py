@@ -33,7 +33,7 @@ def _rows(chain: Sequence[Job]) -> list[Row]:
         {
             **{name: one.get(name) for name in ("metric", "protocol", "value", "chance", "ceiling")},
             **{"method": last.method, "seed": last.seed, "run": str(last.path), "subject": one["task"]},
-            **{"step": None, "seconds": None},
+            **{"step": None, "seconds": None, "note": None},
         }
         for one in results
     ]

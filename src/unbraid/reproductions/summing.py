@@ -9,7 +9,7 @@ from unbraid.configuration import Plain
 from unbraid.metrics import Summary
 from unbraid.reproductions.experiment import Experiment, Measure, Scale
 from unbraid.reproductions.jobs import differences, updates_of
-from unbraid.reproductions.numbers import Judged, Row, chance_level, judged, kept, measured, spread, summary
+from unbraid.reproductions.numbers import Judged, Row, chance_level, judged, kept, measured, notes, spread, summary
 from unbraid.sweeps import Job
 
 
@@ -19,6 +19,7 @@ class Line:
 
     every: over all seeds; chosen: over the best or worst of them that the paper's figure keeps, None if those are all.
     published: the paper's value; chance: what a code that knows nothing gets, where there is such a level.
+    notes: what speaks against trusting it, by seed.
     """
 
     measure: Measure
@@ -28,6 +29,7 @@ class Line:
     chosen: Summary | None
     published: float | None
     chance: float | None
+    notes: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def _line(rows: Sequence[Row], measure: Measure, method: str, found: dict[int, f
     chosen = summary(each, measure, share) if kept(len(each), share) else None
     chance = chance_level(rows, measure, method)
     published = measure.published.get(method)
-    return Line(measure, method, tuple(found), summary(each, measure), chosen, published, chance)
+    against = {} if measure.metric == "seconds" else notes(rows, measure, method)
+    return Line(measure, method, tuple(found), summary(each, measure), chosen, published, chance, against)
 
 
 def _plain(found: Summed) -> dict[str, Any]:
@@ -119,6 +122,7 @@ def _plain(found: Summed) -> dict[str, Any]:
                 "chosen": None if line.chosen is None else _interval(line.chosen),
                 "published": line.published,
                 "chance": line.chance,
+                "notes": {str(seed): note for seed, note in line.notes.items()},
             }
             for line in found.lines
         ],

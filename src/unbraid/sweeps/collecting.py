@@ -25,6 +25,7 @@ COLUMNS = (
     "ceiling",
     "step",
     "seconds",
+    "note",
 )
 MAIN = ("factor_vae", "mig", "clustering_ari", "canonical_correlation", "squared_error", "negative_elbo")
 Row = dict[str, Any]
@@ -61,7 +62,7 @@ def collect(jobs: Sequence[Job]) -> list[Row]:
 
     method, seed, run: of which job, and where it is. subject, metric, protocol, value, chance, ceiling: of the result.
     step: None for the final weights, else the updates after which the measured ones were kept. seconds: of training
-    until then.
+    until then. note: what speaks against trusting the value; None if nothing does.
     """
     return [row for job in jobs if complete(job) for row in _rows(job)]
 
@@ -107,4 +108,6 @@ def _rows(job: Job) -> list[Row]:
 
 def _row(job: Job, result: Mapping[str, Any], step: int | None, seconds: float) -> Row:
     said = {name: result.get(name) for name in ("subject", "metric", "protocol", "value", "chance", "ceiling")}
-    return {"method": job.method, "seed": job.seed, "run": str(job.path), **said, "step": step, "seconds": seconds}
+    note = (result.get("detail") or {}).get("note")
+    about = {"step": step, "seconds": seconds, "note": note}
+    return {"method": job.method, "seed": job.seed, "run": str(job.path), **said, **about}
