@@ -81,4 +81,5 @@ def summary(sr_vae: "Run", cpvae: "Run", vae: "Run") -> list[str]:
 def _values(run: "Run") -> dict[tuple[str, str], float]:
     evaluation = run.evaluation()
     assert evaluation is not None
-    return {(each["subject"], each["metric"]): each["value"] for each in evaluation["results"]}
+    # of several protocols the first
+    return {(each["subject"], each["metric"]): each["value"] for each in reversed(evaluation["results"])}

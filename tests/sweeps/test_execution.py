@@ -16,6 +16,7 @@ import torch
 
 from unbraid.runs import Run
 from unbraid.sweeps import Job, Judging, carry_out, collect, execute
+from unbraid.sweeps.judged import complete, forget, outdated
 
 pytestmark = pytest.mark.slow
 TINY = {"model": "vae", "size": 16, "widths": [2, 2], "latents": 2, "features": 8}
@@ -161,6 +162,21 @@ def test_weights_kept_during_training_are_followed_and_collected(tmp_path: Path)
     carry_out([job], tmp_path, 1)
     assert '"seed": 9' not in results.read_text()
     assert note.stat().st_mtime_ns > before
+
+
+def test_a_run_that_other_code_has_judged_is_known_and_can_be_judged_anew(tmp_path: Path):
+    job = a_job(tmp_path, "a", judging=Judging("active_units", 200), steps=4)
+    carry_out([job], tmp_path, 1)
+    note = job.path / "evaluation" / "judged.json"
+    assert not outdated(job)
+    note.write_text(json.dumps({**json.loads(note.read_text()), "code": "of an earlier version"}))
+    assert outdated(job)
+    assert complete(job), "it is not judged anew unasked"
+    forget(job)
+    assert not complete(job)
+    carry_out([job], tmp_path, 1)
+    assert complete(job)
+    assert not outdated(job)
 
 
 def test_results_of_another_judging_are_not_collected(tmp_path: Path):

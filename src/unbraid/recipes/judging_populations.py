@@ -74,7 +74,9 @@ def _clusters(subject: Subject, blocks, private, population, labels) -> None:
         if private is not None and not _is_background(subject, k):
             spaces["private"] = private[own, k]
         for space, code in spaces.items():
-            subject.judge(f"{space} code, {name}", partial(clustering, code, labels[own], seed=subject.seed))
+            for standardised in (False, True):
+                found = partial(clustering, code, labels[own], seed=subject.seed, standardised=standardised)
+                subject.judge(f"{space} code, {name}", found)
 
 
 def _leakage(subject: Subject, blocks, private, population) -> None:

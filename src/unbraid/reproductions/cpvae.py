@@ -54,6 +54,11 @@ SHARED_ARI = Measure(
     False,
     {NO_MI.name: 0.0306, ALPHA_1.name: 0.0031},
 )
+STANDARDISED = "k-means on standardised posterior means"
+PRIVATE_STANDARDISED, SHARED_STANDARDISED = (
+    replace(measure, name=f"{measure.name}, standardised", protocol=STANDARDISED, published={})
+    for measure in (PRIVATE_ARI, SHARED_ARI)
+)
 LEAKAGE = Measure(
     "population from the shared code, balanced accuracy",
     "population_leakage_balanced_accuracy",
@@ -87,7 +92,20 @@ TABLE1 = Experiment(
     "table 1",
     TWO_GRASSY,
     FOUR,
-    (PRIVATE_ARI, SHARED_ARI, LEAKAGE, DIGIT, DIGIT_SSIM, BACKGROUND, ERROR, ELBO, EVIDENCE, ACTIVE_SHARED),
+    (
+        PRIVATE_ARI,
+        SHARED_ARI,
+        PRIVATE_STANDARDISED,
+        SHARED_STANDARDISED,
+        LEAKAGE,
+        DIGIT,
+        DIGIT_SSIM,
+        BACKGROUND,
+        ERROR,
+        ELBO,
+        EVIDENCE,
+        ACTIVE_SHARED,
+    ),
     (
         Claim("alpha 1 finds the digits better than a VAE", ALPHA_1.name, VAE.name, PRIVATE_ARI),
         Claim("alpha 1 finds them better than no MI", ALPHA_1.name, NO_MI.name, PRIVATE_ARI),
@@ -95,6 +113,8 @@ TABLE1 = Experiment(
         Claim("the shared space knows them less under alpha 1", ALPHA_1.name, NO_MI.name, SHARED_ARI),
         Claim("annealing finds them better than alpha 1", ANNEALED.name, ALPHA_1.name, PRIVATE_ARI, ours=True),
     ),
+    reading="The paper does not say what its k-means sees. Here it sees posterior means as they are; beside them stand "
+    "means that were brought to one scale, since nothing holds private codes to the prior's under mutual information.",
 )
 ONE: dict[Scale, int] = {"smoke": 1, "laptop": 1, "paper": 1}
 FIG2 = Experiment(
@@ -211,7 +231,19 @@ ALPHA = Experiment(
         *(ALPHA_1 if alpha == 1 else Method(f"alpha {alpha:g}", {"alpha": alpha, "rate": 1.0}) for alpha in WEIGHTS),
         NO_MI,
     ),
-    (PRIVATE_ARI, SHARED_ARI, LEAKAGE, DIGIT, BACKGROUND, ERROR, ELBO, EVIDENCE, ACTIVE_SHARED),
+    (
+        PRIVATE_ARI,
+        SHARED_ARI,
+        PRIVATE_STANDARDISED,
+        SHARED_STANDARDISED,
+        LEAKAGE,
+        DIGIT,
+        BACKGROUND,
+        ERROR,
+        ELBO,
+        EVIDENCE,
+        ACTIVE_SHARED,
+    ),
     reading="Alpha 0 is not the ELBO: an own private code is free, and nobody pays for codes of others.",
 )
 MULTIPLIED, SCREENED = (Method(f"alpha 1, {how}", {"rate": 1.0, "combine": how}) for how in ("multiply", "screen"))

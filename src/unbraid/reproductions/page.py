@@ -38,6 +38,7 @@ def write_page(file: Path, found: Summed, jobs: Sequence[Job], rows: Sequence[Ro
         differs=differences(experiment, found.scale),
         about=_about(experiment),
         missing=_missing(found),
+        outdated=_outdated(found),
         claims=[_claim(judged) for judged in found.verdicts],
         kept=_kept(found),
         figures=_figures(rows, experiment),
@@ -60,6 +61,15 @@ def _about(experiment: Experiment) -> str:
 def _missing(found: Summed) -> str:
     count = found.expected - found.runs
     return f"{count} of {found.expected} runs are not finished, and are left out." if count else ""
+
+
+def _outdated(found: Summed) -> str:
+    if not found.outdated:
+        return ""
+    return (
+        f"{found.outdated} of {found.runs} runs were judged by other code of the metrics than is here; "
+        "--judge-again true judges them anew."
+    )
 
 
 def _kept(found: Summed) -> str:

@@ -42,6 +42,7 @@ def reproduce(
     processes: int | None = None,
     threads: int = 1,
     options: Sequence[str] = (),
+    judge_again: bool = False,
 ) -> Reproduced:
     """Train, judge and compare what one figure or table of a paper shows, and write a page about it.
 
@@ -59,12 +60,13 @@ def reproduce(
         processes: runs at once; default: as many as the cores allow for.
         threads: of each process; another number gives other last digits.
         options: of the recipe, set by hand: NAME=VALUE, or DATA:NAME=VALUE for one of several data sets.
+        judge_again: judge runs anew that another version of the metrics has judged; otherwise the page counts them.
 
     Raises:
         ValueError: before anything starts: an unknown name, a bad option, or `out` holds runs with other arguments.
     """
     experiment = changed(named(name), scale, options)
-    return carried_out(experiment, scale, out, seeds, processes, threads, options)
+    return carried_out(experiment, scale, out, seeds, processes, threads, options, judge_again)
 
 
 def carried_out(
@@ -75,6 +77,7 @@ def carried_out(
     processes: int | None = None,
     threads: int = 1,
     options: Sequence[str] = (),
+    judge_again: bool = False,
 ) -> Reproduced:
     """What `reproduce` does, with any experiment; options are those that it was changed by."""
     from unbraid.reproductions.page import write_page
@@ -83,12 +86,16 @@ def carried_out(
     from unbraid.sweeps import collect
     from unbraid.sweeps.checking import check_jobs
     from unbraid.sweeps.collecting import write_csv
+    from unbraid.sweeps.judged import forget, outdated
 
     folder = out / experiment.name
     stages = stages_of(experiment, scale, out, seeds)
     jobs = [job for stage in stages for job in stage]
     begun = [job for job in jobs if (job.path / "run.json").is_file()]
     check_jobs(begun)  # those of later stages too, before anything starts
+    for job in jobs if judge_again else ():
+        if outdated(job):
+            forget(job)
     failed = _in_stages(stages, folder, processes, threads)
     rows = collect(jobs) + remembered(jobs)
     write_csv(folder / "results.csv", rows)

@@ -37,7 +37,7 @@ class Summed:
     """All that a page says in numbers.
 
     seeds: of the runs, as asked for; seconds: of training, of all runs together; steps: by method; runs: how many were
-    measured; options: that were set by hand.
+    measured; outdated: how many of them by another version of the metrics; options: that were set by hand.
     """
 
     experiment: Experiment
@@ -49,6 +49,7 @@ class Summed:
     steps: dict[str, int]
     runs: int
     expected: int
+    outdated: int
     machine: str
     versions: dict[str, str]
     options: tuple[str, ...] = ()
@@ -63,7 +64,7 @@ def summed(
 ) -> Summed:
     """The numbers of an experiment's rows."""
     from unbraid.runs import Run, machine, versions
-    from unbraid.sweeps.judged import complete
+    from unbraid.sweeps.judged import complete, outdated
 
     found, by_name = measured(rows, experiment), {measure.name: measure for measure in experiment.measures}
     lines = [
@@ -87,6 +88,7 @@ def summed(
         steps,
         len(there),
         len(jobs),
+        sum(map(outdated, jobs)),
         "; ".join(machines),
         used,
         tuple(options),
@@ -109,6 +111,7 @@ def _plain(found: Summed) -> dict[str, Any]:
         "differs from the paper": differences(found.experiment, found.scale),
         "options set": list(found.options),
         "runs": found.runs,
+        "runs judged by other code": found.outdated,
         "seconds of training": round(found.seconds, 1),
         "updates": found.steps,
         "machine": found.machine,

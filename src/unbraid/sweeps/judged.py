@@ -23,7 +23,18 @@ def judge(job: Job) -> None:
     recipes.evaluate(job.path, how.metrics, how.max_codes, how.seed, draws=how.draws)
     if how.followed:
         recipes.follow(job.path, how.followed, how.steps, how.followed_codes, how.seed)
-    write_atomically(job.path / NOTE, (json.dumps(_state(job.path, how)) + "\n").encode())
+    note = {**_state(job.path, how), "code": _code()}
+    write_atomically(job.path / NOTE, (json.dumps(note) + "\n").encode())
+
+
+def outdated(job: Job) -> bool:
+    """Whether the run was judged, as the job says, by other code of the metrics than is here."""
+    return judged(job) and job.judging is not None and _note(job.path).get("code") != _code()
+
+
+def forget(job: Job) -> None:
+    """Have the run judged anew; nothing that was measured by the code that is here is measured again."""
+    (job.path / NOTE).unlink(missing_ok=True)
 
 
 def complete(job: Job) -> bool:
@@ -46,15 +57,25 @@ def status(path: Path) -> dict[str, Any]:
 
 def judged(job: Job) -> bool:
     """Whether the run was judged in this way, and neither weights nor results have changed since."""
-    try:
-        note = json.loads((job.path / NOTE).read_text())
-    except (OSError, ValueError):
-        return False
-    if job.judging is None:
+    note = _note(job.path)
+    if job.judging is None or not note:
         return False
     # a note that was made before a setting existed has its default
-    note["judging"] = {**_plain(Judging()), **note.get("judging", {})}
-    return note == _state(job.path, job.judging)
+    wanted = {"judging": {**_plain(Judging()), **note.get("judging", {})}, "files": note.get("files")}
+    return wanted == _state(job.path, job.judging)
+
+
+def _note(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((path / NOTE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _code() -> str:
+    from unbraid.recipes.remembered import measuring_code
+
+    return measuring_code()
 
 
 def _state(path: Path, judging: Judging) -> dict[str, Any]:
