@@ -207,8 +207,8 @@ RIVALS = Experiment(
     curves=(SCORE, ERROR),
     reading="The original strengths were chosen for images of 64 pixels; on smaller ones they weigh more, so weaker "
     "ones stand beside them. The strength that does best here was not chosen on other data: it flatters the rivals. "
-    "At gamma 1000 the annealed VAE pays its capacity with a code that is the same for all images; the weaker one has a "
-    "capacity that grows until the end.",
+    "At gamma 1000 the annealed VAE pays its capacity with one code for all images; the weaker one has a capacity that "
+    "grows until the end.",
 )
 ONE_PASS = Experiment(
     "srvae.one_pass",
