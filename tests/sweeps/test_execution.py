@@ -16,7 +16,7 @@ import torch
 
 from unbraid.runs import Run
 from unbraid.sweeps import Job, Judging, carry_out, collect, execute
-from unbraid.sweeps.judged import complete, forget, outdated
+from unbraid.sweeps.judged import anew, complete, outdated
 
 pytestmark = pytest.mark.slow
 TINY = {"model": "vae", "size": 16, "widths": [2, 2], "latents": 2, "features": 8}
@@ -172,11 +172,13 @@ def test_a_run_that_other_code_has_judged_is_known_and_can_be_judged_anew(tmp_pa
     note.write_text(json.dumps({**json.loads(note.read_text()), "code": "of an earlier version"}))
     assert outdated(job)
     assert complete(job), "it is not judged anew unasked"
-    forget(job)
-    assert not complete(job)
-    carry_out([job], tmp_path, 1)
+    assert not complete(anew(job))
+    carry_out([anew(job)], tmp_path, 1)
     assert complete(job)
     assert not outdated(job)
+    before = note.stat().st_mtime_ns
+    carry_out([anew(job)], tmp_path, 1)
+    assert note.stat().st_mtime_ns == before
 
 
 def test_results_of_another_judging_are_not_collected(tmp_path: Path):

@@ -21,7 +21,7 @@ from unbraid.metrics.result import Result
 
 _PROTOCOL = "k-means on posterior means"
 _STANDARDISED = "k-means on standardised posterior means"
-_INFORMATIVE = 0.01  # variance of a posterior mean from which a dimension counts as active (Burda et al. 2016)
+_NEGLIGIBLE = 0.01  # of the largest variance
 _RESAMPLES = 100
 
 _MEASURES = {"ari": adjusted_rand_score, "ami": adjusted_mutual_info_score, "nmi": normalized_mutual_info_score}
@@ -39,9 +39,9 @@ def clustering(
     """Agreement of k-means clusters with classes: ARI, AMI and NMI, and the silhouette of the clusters.
 
     k is the number of classes in `labels`. Codes are used as they are: a VAE's posterior means share the scale of the
-    prior. Private codes under the mutual-information objective do not, since nothing holds their own divergence, and
-    few large dimensions then set the clusters; `standardised` gives every dimension the variance 1. Those of variance
-    .01 or less are left out there, for they would be blown up to the size of those that carry something.
+    prior, more or less. Where they do not, one dimension of a large variance sets the clusters; `standardised` gives
+    every dimension the variance 1. Those with less than a hundredth of the largest variance are left out there, for
+    they would be blown up to the size of those that carry something.
 
     ARI (Hubert & Arabie 1985) and AMI (Vinh et al. 2010) are corrected for chance, NMI is not. The silhouette
     (Rousseeuw 1987) needs no labels; `detail["of_classes"]` is that of the classes themselves. Both are taken on at
@@ -84,9 +84,7 @@ def clustering(
         raise ValueError(f"expected fewer classes than samples, got {classes} classes of {len(codes)} samples")
     parameters = {"clusters": classes, "restarts": restarts, "samples": len(codes)}
     protocol = _STANDARDISED if standardised else _PROTOCOL
-    if standardised:
-        codes = _alike(codes)
-        parameters["dimensions"] = codes.shape[1]
+    codes = _alike(codes) if standardised else codes
     found = _k_means(codes, classes, restarts, seed)
     rng = np.random.default_rng(seed)
     everyone = np.arange(len(codes))
@@ -103,7 +101,8 @@ def clustering(
 
 def _alike(codes: Float[np.ndarray, "n latent"]) -> Float[np.ndarray, "n some"]:
     """Every dimension that carries something with mean 0 and variance 1; one constant where none does."""
-    kept = codes[:, codes.var(axis=0) > _INFORMATIVE]
+    variances = codes.var(axis=0)
+    kept = codes[:, variances > _NEGLIGIBLE * variances.max()]
     return (kept - kept.mean(axis=0)) / kept.std(axis=0) if kept.shape[1] else np.zeros((len(codes), 1))
 
 

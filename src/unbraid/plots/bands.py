@@ -87,8 +87,8 @@ def bands(
 
     panels: a panel a metric, in it the method's name to its band; eight methods can be told apart.
     published: panel to method to a paper's final value, a hollow diamond at the right edge.
-    text: the title. Axes follow the seeds, so that a band of few seeds may leave its panel. Where there would be more
-    than 40 lines of single seeds, or six methods, only means are drawn; `seeds` shows the rest.
+    text: the title. Axes follow the seeds, so that a band of few seeds may leave its panel. Single seeds are left out
+    where there would be more than 40 lines; of more than six methods only means are drawn, and `seeds` shows the rest.
     """
     papers = {metric: _known((published or {}).get(metric, {}), drawn) for metric, drawn in panels.items()}
     methods = list(dict.fromkeys(name for drawn in panels.values() for name in drawn))

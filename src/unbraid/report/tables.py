@@ -21,7 +21,12 @@ MAIN = (
     "classification",
     "pixel_correlation",
 )
-DEFAULT_PROTOCOL = {"factor_vae": "dlib", "mig": "dlib", "dci_disentanglement": "dlib"}
+DEFAULT_PROTOCOL = {
+    "factor_vae": "dlib",
+    "mig": "dlib",
+    "dci_disentanglement": "dlib",
+    "clustering_ari": "k-means on posterior means",
+}
 ALWAYS_DIFFERENT = ("created", "folder")
 
 

@@ -113,8 +113,9 @@ TABLE1 = Experiment(
         Claim("the shared space knows them less under alpha 1", ALPHA_1.name, NO_MI.name, SHARED_ARI),
         Claim("annealing finds them better than alpha 1", ANNEALED.name, ALPHA_1.name, PRIVATE_ARI, ours=True),
     ),
-    reading="The paper does not say what its k-means sees. Here it sees posterior means as they are; beside them stand "
-    "means that were brought to one scale, since nothing holds private codes to the prior's under mutual information.",
+    reading="The paper does not say what its k-means sees. Here it sees posterior means as they are, and the sentences "
+    "above are judged by these; beside them stand means whose dimensions were all brought to one variance, which may "
+    "order the methods otherwise.",
 )
 ONE: dict[Scale, int] = {"smoke": 1, "laptop": 1, "paper": 1}
 FIG2 = Experiment(

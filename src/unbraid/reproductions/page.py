@@ -67,8 +67,8 @@ def _outdated(found: Summed) -> str:
     if not found.outdated:
         return ""
     return (
-        f"{found.outdated} of {found.runs} runs were judged by other code of the metrics than is here; "
-        "--judge-again true judges them anew."
+        f"{found.outdated} runs were judged by other code or libraries than are here, or by a version that did not "
+        "record it; --judge-again true judges them anew."
     )
 
 
@@ -79,7 +79,7 @@ def _kept(found: Summed) -> str:
 
 
 def _figures(rows: Sequence[Row], experiment: Experiment) -> list[Picture]:
-    drawn = [(figures.over_training(rows, experiment), "Curves of every method over updates, with bands.")]
+    drawn = [(figures.over_training(rows, experiment), "Curves of every method over updates.")]
     if experiment.against_time:
         drawn.append((figures.over_training(rows, experiment, by_time=True), "The same curves over seconds."))
     drawn += [
@@ -166,9 +166,10 @@ def _cells(line: Line, optional: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _warning(line: Line) -> str:
-    """The first seed's note, and how many seeds have one."""
+    """The note of the first seed that has one, and how many have."""
+    seed, note = next(iter(line.notes.items()))
     seeds = f" ({len(line.notes)} of {len(line.seeds)} seeds)" if len(line.seeds) > 1 else ""
-    return f"{line.method}{seeds}: {next(iter(line.notes.values()))}."
+    return f"{line.method}{seeds}: {f'seed {seed}: ' if len(line.seeds) > 1 else ''}{note}."
 
 
 def _facts(found: Summed) -> list[tuple[str, str]]:

@@ -86,16 +86,15 @@ def carried_out(
     from unbraid.sweeps import collect
     from unbraid.sweeps.checking import check_jobs
     from unbraid.sweeps.collecting import write_csv
-    from unbraid.sweeps.judged import forget, outdated
+    from unbraid.sweeps.judged import anew
 
     folder = out / experiment.name
     stages = stages_of(experiment, scale, out, seeds)
     jobs = [job for stage in stages for job in stage]
     begun = [job for job in jobs if (job.path / "run.json").is_file()]
     check_jobs(begun)  # those of later stages too, before anything starts
-    for job in jobs if judge_again else ():
-        if outdated(job):
-            forget(job)
+    if judge_again:
+        stages = [[anew(job) for job in stage] for stage in stages]
     failed = _in_stages(stages, folder, processes, threads)
     rows = collect(jobs) + remembered(jobs)
     write_csv(folder / "results.csv", rows)

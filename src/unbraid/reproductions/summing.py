@@ -37,7 +37,7 @@ class Summed:
     """All that a page says in numbers.
 
     seeds: of the runs, as asked for; seconds: of training, of all runs together; steps: by method; runs: how many were
-    measured; outdated: how many of them by another version of the metrics; options: that were set by hand.
+    measured; outdated: how many of them by other code or libraries; options: that were set by hand.
     """
 
     experiment: Experiment

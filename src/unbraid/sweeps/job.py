@@ -27,6 +27,7 @@ class Judging:
     steps: of the weights to follow; empty takes all that are kept.
     followed_codes: `max_codes` of following.
     draws: how log p(x) is estimated, as `evaluate` takes it.
+    code: checksum of the measuring code that must have judged; empty takes what any has judged.
     """
 
     metrics: str = "standard"
@@ -36,6 +37,7 @@ class Judging:
     followed_codes: int = 5000
     seed: int = 0
     draws: Draws = field(default_factory=Draws)
+    code: str = ""
 
 
 @dataclass(frozen=True)

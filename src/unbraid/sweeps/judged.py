@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ WRITTEN = ("evaluation/results.json", "evaluation/over_training.json")
 
 def judge(job: Job) -> None:
     """Judge a finished run as the job says, unless it was; what was measured before is not measured again."""
+    from unbraid.recipes.remembered import measuring_code
     from unbraid.runs import write_atomically
 
     if job.judging is None or judged(job):
@@ -23,18 +24,22 @@ def judge(job: Job) -> None:
     recipes.evaluate(job.path, how.metrics, how.max_codes, how.seed, draws=how.draws)
     if how.followed:
         recipes.follow(job.path, how.followed, how.steps, how.followed_codes, how.seed)
-    note = {**_state(job.path, how), "code": _code()}
+    note = {**_state(job.path, how), "code": measuring_code()}
     write_atomically(job.path / NOTE, (json.dumps(note) + "\n").encode())
 
 
+def anew(job: Job) -> Job:
+    """The job, to be judged again where other code than is here has judged it."""
+    from unbraid.recipes.remembered import measuring_code
+
+    if job.judging is None:
+        return job
+    return replace(job, judging=replace(job.judging, code=measuring_code()))
+
+
 def outdated(job: Job) -> bool:
-    """Whether the run was judged, as the job says, by other code of the metrics than is here."""
-    return judged(job) and job.judging is not None and _note(job.path).get("code") != _code()
-
-
-def forget(job: Job) -> None:
-    """Have the run judged anew; nothing that was measured by the code that is here is measured again."""
-    (job.path / NOTE).unlink(missing_ok=True)
+    """Whether the run was judged as the job says, but not, as far as is known, by the code and libraries of here."""
+    return judged(job) and not judged(anew(job))
 
 
 def complete(job: Job) -> bool:
@@ -58,11 +63,11 @@ def status(path: Path) -> dict[str, Any]:
 def judged(job: Job) -> bool:
     """Whether the run was judged in this way, and neither weights nor results have changed since."""
     note = _note(job.path)
-    if job.judging is None or not note:
+    if job.judging is None or not note or job.judging.code not in ("", note.get("code")):
         return False
     # a note that was made before a setting existed has its default
-    wanted = {"judging": {**_plain(Judging()), **note.get("judging", {})}, "files": note.get("files")}
-    return wanted == _state(job.path, job.judging)
+    known = {"judging": {**_plain(Judging()), **note.get("judging", {})}, "files": note.get("files")}
+    return known == _state(job.path, job.judging)
 
 
 def _note(path: Path) -> dict[str, Any]:
@@ -72,12 +77,6 @@ def _note(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _code() -> str:
-    from unbraid.recipes.remembered import measuring_code
-
-    return measuring_code()
-
-
 def _state(path: Path, judging: Judging) -> dict[str, Any]:
     files = [path / name for name in ("weights.safetensors", *WRITTEN)]
     sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
@@ -85,4 +84,6 @@ def _state(path: Path, judging: Judging) -> dict[str, Any]:
 
 
 def _plain(judging: Judging) -> dict[str, Any]:
-    return {**asdict(judging), "steps": list(judging.steps)}
+    plain = {**asdict(judging), "steps": list(judging.steps)}
+    del plain["code"]  # stands beside it in the note
+    return plain
