@@ -193,6 +193,20 @@ def test_a_plain_vae_has_nothing_to_freeze(source: Path, tmp_path: Path):
         extend(tmp_path / "2", run.path, "cross", str(source), frozen=True)
 
 
+@pytest.mark.parametrize("model", ["cpvae", "vae"])
+def test_frozen_norms_last_for_one_phase(source: Path, tmp_path: Path, model: str):
+    runs = [first(tmp_path / "1", source, model=model)]
+    for name, frozen in (("cross", True), ("dots", False)):
+        out = tmp_path / name
+        runs.append(extend(out, runs[-1].path, name, str(source), frozen_norms=frozen, training=QUICK))
+    weights = [run.load_weights() for run in runs]
+    averages = [name for name in weights[0] if "trunk" in name and "running_mean" in name]
+    assert averages
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in averages)
+    assert not any(torch.equal(weights[1][name], weights[2][name]) for name in averages)
+    assert not torch.equal(weights[0]["trunk.layers.0.weight"], weights[1]["trunk.layers.0.weight"])
+
+
 def test_runs_on_vectors_are_not_extended_by_images(source: Path, tmp_path: Path):
     run = vectors(tmp_path / "1", count=50, widths=(4,), training=Training(steps=2, batch_size=8))
     with pytest.raises(ValueError, match="expected a run on images"):

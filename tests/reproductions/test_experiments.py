@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from unbraid.reproductions import EXPERIMENTS, Experiment
+from unbraid.reproductions.experiment import slug
 from unbraid.reproductions.jobs import chains_of, goes_on_with, jobs_of, stages_of, steps_of, tasks_of
 from unbraid.sweeps.job import Job, trains, typed
 
@@ -77,8 +78,9 @@ def test_experiments_share_the_runs_of_a_method():
 
 
 def test_the_first_seed_of_every_method_comes_first(experiment: Experiment):
-    for jobs in stages_of(experiment, "paper", Path("out"), seeds=(3, 4)):
-        assert [job.seed for job in jobs] == [3] * len(experiment.methods) + [4] * len(experiment.methods)
+    for stage, jobs in enumerate(stages_of(experiment, "paper", Path("out"), seeds=(3, 4))):
+        count = sum(not method.first for method in experiment.methods) if stage == 0 else len(experiment.methods)
+        assert [job.seed for job in jobs] == [3] * count + [4] * count
 
 
 def test_later_stages_go_on_with_runs_of_the_stage_before():
@@ -86,7 +88,13 @@ def test_later_stages_go_on_with_runs_of_the_stage_before():
     stages = stages_of(five, "paper", Path("out"), seeds=(0, 1))
     assert len(stages) == 1 + len(five.task.arriving)
     for before, after in pairwise(stages):
-        assert [goes_on_with(job) for job in after] == [job.path for job in before]
+        assert {goes_on_with(job) for job in after} == {job.path for job in before}
+    firsts = {method.name: method.first or method.name for method in five.methods}
+    assert [job.method for job in stages[0]] == [f"{name}, first" for name in dict.fromkeys(firsts.values())] * 2
+    for job in stages[1]:
+        before = goes_on_with(job)
+        assert before is not None
+        assert before.parent.name == slug(firsts[job.method.removesuffix(", then iris")])
     names = {method.name for method in five.methods}
     assert {job.method for job in stages[-1]} == names  # the last is what the numbers are of
     assert not names & {job.method for stage in stages[:-1] for job in stage}

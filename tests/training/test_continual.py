@@ -10,7 +10,7 @@ import torch
 
 from unbraid.data import Arrays, Data, OneOf
 from unbraid.likelihoods import Gaussian
-from unbraid.models import CPVAE, Model, SequentialVAE, add_population
+from unbraid.models import CPVAE, Model, SequentialVAE, add_population, freeze_norms
 from unbraid.nets import ConvDecoder, ConvTrunk, MLPDecoder, MLPTrunk, NormTrunk, SkipDecoder
 from unbraid.objectives import ELBO, CrossPopulation
 from unbraid.randomness import seeded
@@ -101,6 +101,54 @@ def test_without_freezing_shared_weights_learn_and_old_private_ones_do_not(tmp_p
     assert not all(torch.equal(one, two) for one, two in zip(said, answers(model), strict=True))
 
 
+def steady(make: Callable[[], CPVAE], frozen: bool = True) -> CPVAE:
+    model = extended(make, frozen=False)
+    freeze_norms(model, frozen)
+    return model
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_frozen_norms_keep_their_averages_while_weights_learn(recompute: bool, tmp_path: Path):
+    model = steady(normed)
+    before = copy.deepcopy(model.state_dict())
+    training = Training(**{**SHORT.__dict__, "recompute": recompute})
+    run = train(model, ELBO(), alone(), tmp_path / "run", training, alone())
+    changed, averages = moved(before, model), {name for name in before if "running_" in name or "num_batches" in name}
+    assert {name for name in changed & averages if not name.startswith(OWN)} == set()
+    assert {name for name in averages if name.startswith(OWN)} <= changed
+    old = ("private_head.", "private_decoders.0.", "private_decoders.1.")
+    assert {name for name, _ in model.named_parameters() if not name.startswith(old)} <= changed
+    again = run.rebuild("model").train()  # what was frozen is part of the description
+    assert not any(part.training for part in again.trunk.modules() if isinstance(part, torch.nn.BatchNorm2d))
+    assert all(part.training for part in again.private_decoders[2].modules())
+
+
+def test_frozen_norms_train_as_they_are_evaluated():
+    model = steady(normed)
+    batch = Batch(torch.rand(8, *IMAGE), torch.arange(8) % 2)
+    for decoder in model.private_decoders:  # theirs are not frozen
+        decoder.eval()
+    assert torch.equal(model.train().encode(batch.x)["shared"], model.eval().encode(batch.x)["shared"])
+    freeze_norms(model, frozen=False)
+    assert not torch.equal(model.train().encode(batch.x)["shared"], model.eval().encode(batch.x)["shared"])
+
+
+def test_all_norms_of_a_model_without_populations_are_frozen():
+    model = SequentialVAE(NormTrunk(IMAGE, (4, 4)), SkipDecoder(3, IMAGE, (4, 4)), Gaussian(0.1), False, False)
+    freeze_norms(model)
+    norms = [part for part in model.train().modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    assert norms
+    assert not any(part.training for part in norms)
+    freeze_norms(model, frozen=False)
+    assert all(part.training for part in norms)
+
+
+def test_networks_without_norms_have_none_to_freeze():
+    with pytest.raises(ValueError, match=r"batch norms that can be frozen \(NormTrunk, SkipDecoder\), got a CPVAE"):
+        freeze_norms(wide())
+    freeze_norms(wide(), frozen=False)
+
+
 class Interrupting(Arrays):
     """Whoever asks for the n-th batch presses Ctrl-C."""
 
@@ -113,36 +161,41 @@ class Interrupting(Arrays):
         return super().batch(index)
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-def test_it_resumes_to_the_same_weights(frozen: bool, tmp_path: Path):
+def held(how: str) -> CPVAE:
+    return steady(normed) if how == "norms" else extended(normed, how == "all")
+
+
+@pytest.mark.parametrize("how", ["nothing", "norms", "all"])
+def test_it_resumes_to_the_same_weights(how: str, tmp_path: Path):
     training = Training(**{**SHORT.__dict__, "checkpoint_seconds": 0.0})
-    whole = train(extended(normed, frozen), ELBO(), alone(), tmp_path / "whole", training)
+    whole = train(held(how), ELBO(), alone(), tmp_path / "whole", training)
     data = Interrupting(NEW.x)
     data.left = 9
     with pytest.raises(KeyboardInterrupt):
-        train(extended(normed, frozen), ELBO(), alone(data), tmp_path / "cut", training)
+        train(held(how), ELBO(), alone(data), tmp_path / "cut", training)
     assert 0 < Run(tmp_path / "cut").status["step"] < 15
     optimizer = Run(tmp_path / "cut").load_checkpoint()["optimizer"]  # type: ignore[index]
-    model = extended(normed, frozen)
+    model = held(how)
     assert len(optimizer["param_groups"][0]["params"]) == sum(p.requires_grad for p in model.parameters())
     done = resume(tmp_path / "cut", alone())
     assert done.weights_checksum() == whole.weights_checksum()
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-def test_several_seeds_at_once_are_those_alone(frozen: bool, tmp_path: Path):
+@pytest.mark.parametrize("how", ["nothing", "norms", "all"])
+def test_several_seeds_at_once_are_those_alone(how: str, tmp_path: Path):
     def plan(folder: str, seed: int) -> Plan:
         training = Training(**{**SHORT.__dict__, "seed": seed, "kernels": "plain", "steps": 6})
-        return Plan(extended(normed, frozen), ELBO(), alone(), tmp_path / folder / str(seed), training)
+        return Plan(held(how), ELBO(), alone(), tmp_path / folder / str(seed), training)
 
-    before = extended(normed, frozen).state_dict()
+    before = held(how).state_dict()
     together = train_together([plan("together", seed) for seed in (0, 1)])
     for run, seed in zip(together, (0, 1), strict=True):
         given = plan("alone", seed)
         single = train(given.model, given.objective, given.data, given.out, given.training).load_weights()
         for name, value in run.load_weights().items():
             torch.testing.assert_close(value, single[name], rtol=1e-3, atol=1e-5)
-            if frozen and not name.startswith(OWN):
+            kept = how == "all" or (how == "norms" and "running_" in name)
+            if kept and not name.startswith(OWN):
                 assert torch.equal(value, before[name]), name
 
 

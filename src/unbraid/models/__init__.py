@@ -5,7 +5,7 @@ from unbraid.models.combination import Add, Combination, Multiply, Screen
 from unbraid.models.contract import Model
 from unbraid.models.contrastive import ContrastiveVAE
 from unbraid.models.evidence import log_weights
-from unbraid.models.extension import add_population
+from unbraid.models.extension import add_population, freeze_norms
 from unbraid.models.pairs import paired_log_weights, pairs_apply
 from unbraid.models.population import CPVAE
 from unbraid.models.sequential import SequentialVAE
@@ -21,6 +21,7 @@ __all__ = [
     "Screen",
     "SequentialVAE",
     "add_population",
+    "freeze_norms",
     "log_weights",
     "paired_log_weights",
     "pairs_apply",

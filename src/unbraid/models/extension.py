@@ -1,10 +1,11 @@
-"""A trained cross-population VAE with one more population: continual learning."""
+"""A trained model that goes on learning: with one population more, and with norms that stay as they are."""
 
 import copy
 
 from unbraid.configuration import build, describe
+from unbraid.models.contract import Model
 from unbraid.models.population import CPVAE
-from unbraid.nets.contract import Decoder
+from unbraid.nets import Decoder, Normed
 
 
 def add_population(model: CPVAE, name: str, decoder: Decoder | None = None, frozen: bool = False) -> CPVAE:
@@ -44,6 +45,28 @@ def add_population(model: CPVAE, name: str, decoder: Decoder | None = None, froz
     for new, old in zip(larger.added_heads, same.added_heads, strict=False):  # there is one new one more
         new.load_state_dict(old.state_dict())
     return larger.to(next(model.parameters()).device).train(model.training)
+
+
+def freeze_norms(model: Model, frozen: bool = True) -> None:
+    """Have batch norms use and keep their running averages in training too, or no longer; all weights go on learning.
+
+    Of a CPVAE those of trunk and shared decoder, since a new population's own decoder has no averages yet; of other
+    models all. Batches of new data alone then neither are normalised by themselves nor move the averages by which old
+    data are read.
+
+    Raises:
+        ValueError: there is none to freeze.
+    """
+    parts = [model.trunk, model.shared_decoder] if isinstance(model, CPVAE) else [model]
+    normed = [each for part in parts for each in part.modules() if isinstance(each, Normed)]
+    if frozen and not normed:
+        raise ValueError(
+            f"expected a model whose networks have batch norms that can be frozen (NormTrunk, SkipDecoder), got a "
+            f"{type(model).__name__} without"
+        )
+    for each in normed:
+        each.frozen_norms = frozen
+    model.train(model.training)
 
 
 def _alike(model: CPVAE) -> Decoder:

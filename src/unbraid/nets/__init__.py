@@ -6,7 +6,7 @@ from unbraid.nets.counts import CountTrunk
 from unbraid.nets.missing import MaskedTrunk
 from unbraid.nets.mlp import MLPDecoder, MLPTrunk
 from unbraid.nets.residual import ResidualNet
-from unbraid.nets.skip import NormTrunk, SkipDecoder
+from unbraid.nets.skip import Normed, NormTrunk, SkipDecoder
 
 __all__ = [
     "ConvDecoder",
@@ -18,6 +18,7 @@ __all__ = [
     "MaskedTrunk",
     "Network",
     "NormTrunk",
+    "Normed",
     "ResidualNet",
     "SkipDecoder",
     "Trunk",

@@ -31,17 +31,39 @@ class _Reformulating(Network):
         return layer(x)
 
 
-class NormTrunk(_Reformulating, Trunk):
+class Normed(_Reformulating):
+    """A network with batch norms.
+
+    frozen_norms: batch norms use and keep their running averages in training too, while their weights learn.
+    """
+
+    frozen_norms: bool = False
+
+    def train(self, mode: bool = True) -> "Normed":
+        """Set the training mode, but not of norms that are frozen."""
+        super().train(mode)
+        for part in self.modules():
+            if self.frozen_norms and isinstance(part, nn.BatchNorm2d):
+                part.eval()
+        return self
+
+
+class NormTrunk(Normed, Trunk):
     """Strided 4x4 convolutions, each followed by batch norm and ReLU, flattened at the end.
 
     Source: cross-population VAE, section 4; the widths are ours, the paper gives none.
     """
 
-    def __init__(self, shape: Sequence[int] = (1, 28, 28), widths: Sequence[int] = (32, 64, 128)):
+    def __init__(
+        self,
+        shape: Sequence[int] = (1, 28, 28),
+        widths: Sequence[int] = (32, 64, 128),
+        frozen_norms: bool = False,
+    ):
         super().__init__()
         check_image(shape)
         check_positive(widths=widths, layers=len(widths))
-        self.shape, self.widths = tuple(shape), tuple(widths)
+        self.shape, self.widths, self.frozen_norms = tuple(shape), tuple(widths), frozen_norms
         layers: list[nn.Module] = []
         side = shape[1:]
         for before, after in zip((shape[0], *widths), widths, strict=False):
@@ -54,6 +76,7 @@ class NormTrunk(_Reformulating, Trunk):
             )
         self.features = widths[-1] * side[0] * side[1]
         self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.train()
 
     def forward(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch feature"]:
         """Features of each image, `[batch, features]`."""
@@ -70,7 +93,7 @@ class NormTrunk(_Reformulating, Trunk):
         return x
 
 
-class SkipDecoder(_Reformulating, Decoder):
+class SkipDecoder(Normed, Decoder):
     """Up-convolutions with batch norm and ReLU; the latents enter every layer, linearly, as a bias for each channel.
 
     The image side must be divisible by 2 ** len(widths); no output non-linearity. `offset` is where the bias of the
@@ -84,11 +107,13 @@ class SkipDecoder(_Reformulating, Decoder):
         shape: Sequence[int] = (1, 28, 28),
         widths: Sequence[int] = (64, 32),
         offset: float = 0.0,
+        frozen_norms: bool = False,
     ):
         super().__init__()
         check_image(shape)
         check_positive(latents=latents, widths=widths, layers=len(widths))
         self.latents, self.shape, self.widths, self.offset = latents, tuple(shape), tuple(widths), offset
+        self.frozen_norms = frozen_norms
         factor = 2 ** len(widths)
         if shape[1] % factor or shape[2] % factor:
             raise ValueError(
@@ -108,6 +133,7 @@ class SkipDecoder(_Reformulating, Decoder):
         self.skips = nn.ModuleList(nn.Linear(latents, width, bias=False) for width in inner)
         self.last = nn.ConvTranspose2d(widths[-1], shape[0], 4, stride=2, padding=1)
         nn.init.constant_(self.last.bias, offset)  # type: ignore[arg-type]
+        self.train()
 
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channel height width"]:
         """The natural parameter of each pixel, `[batch, *shape]`."""

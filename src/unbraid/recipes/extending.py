@@ -27,6 +27,7 @@ def extend(
     attribute: str = "Male",
     levels: tuple[Level, ...] = ("label",),
     frozen: bool = False,
+    frozen_norms: bool = False,
     translate: float = 0.0,
     textures: Path | None = None,
     amplitude: float | None = None,
@@ -50,6 +51,8 @@ def extend(
         levels: what each level of an image folder means, from the outside in.
         frozen: train the new head and decoder alone and hold all else still, so that outputs of the old populations
             stay what they are, bit for bit; else all shared weights go on learning.
+        frozen_norms: of what is shared, or of a model without populations, batch norms use and keep the averages of
+            the run, while the weights go on learning. Much less is forgotten.
         translate: largest random shift of training images, as a fraction of the side.
         textures: of grassy-mnist, a folder or archive of images to cut the grass from; default: drawn grass.
         amplitude: of grassy-mnist, brightness of the digits over the grass; default: .25, as its inventors'.
@@ -69,7 +72,7 @@ def extend(
     parts = [source_images(source, split, *settings) for split in ("train", "validation", "test")]
     record = {"recipe": "extend", "arguments": describe(arguments), "split_seed": seed}
     moved = Translate(translate) if translate else None
-    return extension(out, opened, name, parts, members, frozen, training, record, moved)
+    return extension(out, opened, name, parts, members, frozen, training, record, moved, frozen_norms)
 
 
 def extension(
@@ -82,11 +85,12 @@ def extension(
     training: Training | None = None,
     record: dict[str, object] | None = None,
     augmentation: "Augmentation | None" = None,
+    frozen_norms: bool = False,
 ) -> "Plan":
     """What `extend` trains, on any data.
 
     Args:
-        out, name, members, frozen, training: as for `extend`.
+        out, name, members, frozen, frozen_norms, training: as for `extend`.
         run: the finished run.
         parts: training, validation and test data of which the members are taken.
         record: further plain values for `run.json`.
@@ -96,6 +100,7 @@ def extension(
         ValueError: the run is not finished, has no populations, was on data in memory, or does not fit.
     """
     from unbraid.data import Extended, OneOf
+    from unbraid.models import freeze_norms
     from unbraid.objectives import ELBO
     from unbraid.recipes.evaluation import held_out
     from unbraid.training import Plan
@@ -107,6 +112,7 @@ def extension(
             f"expected a run on data with populations, which a new one can join, got {before!r} in '{run.path}'"
         )
     built = _continued(run, name, frozen, training.seed)
+    freeze_norms(built, frozen_norms)
     names = (*before.populations, name)
     data, validation, test = (OneOf(part, name, names, members) for part in parts)
     notes = [f"Goes on with the run {run.record['name']}, on '{name}' alone."]

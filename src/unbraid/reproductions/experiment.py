@@ -78,6 +78,7 @@ class Method:
     annealed: whether the weight of the cross term grows, by the factor that the task's size says.
     task: what it is trained on, where methods of an experiment differ in that; None for the experiment's.
     later: arguments of `extend` beyond the task's, for populations that arrive later.
+    first: name of the method with whose first training these go on; empty for its own.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Method:
     annealed: bool = False
     task: Task | None = None
     later: Mapping[str, Any] = field(default_factory=dict)
+    first: str = ""
 
 
 @dataclass(frozen=True)

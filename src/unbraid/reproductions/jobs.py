@@ -28,7 +28,8 @@ def stages_of(experiment: Experiment, scale: Scale, out: Path, seeds: tuple[int,
         for method, seed in each
     ]
     longest = max((len(chain) for chain in chains), default=0)
-    return [[chain[stage] for chain in chains if stage < len(chain)] for stage in range(longest)]
+    stages = [[chain[stage] for chain in chains if stage < len(chain)] for stage in range(longest)]
+    return [list({job.path: job for job in stage}.values()) for stage in stages]  # a first run may be several methods'
 
 
 def chains_of(jobs: Sequence[Job]) -> list[list[Job]]:
@@ -125,7 +126,9 @@ def _chain(first: Job, task: Task, method: Method, scale: Scale) -> list[Job]:
     size = task.sizes[scale]
     given = {**size.later, **method.later}
     training = {**size.later.get("training", {}), **method.later.get("training", {}), "seed": first.seed}
-    chain = [replace(first, method=f"{method.name}, first", judging=None)]
+    begun = method.first or method.name
+    begins = first.path.parent.with_name(slug(begun)) / first.path.name
+    chain = [replace(first, method=f"{begun}, first", path=begins, judging=None)]
     for name in task.arriving:
         path = first.path.parent.with_name(f"{first.path.parent.name}-then-{slug(name)}") / first.path.name
         arguments = {**given, "run": str(chain[-1].path), "name": name, "training": training}
