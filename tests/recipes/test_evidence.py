@@ -15,7 +15,7 @@ from unbraid.objectives import ELBO
 from unbraid.randomness import seeded
 from unbraid.recipes.draws import Draws
 from unbraid.recipes.judging import Subject
-from unbraid.recipes.judging_evidence import Weights, judge_evidence, observations
+from unbraid.recipes.judging_evidence import Weights, divergence_classification, judge_evidence, observations, passes
 from unbraid.settings import Training
 from unbraid.training import train
 
@@ -50,7 +50,13 @@ def test_a_cpvae_is_judged_by_evidence_classes_and_private_information(tmp_path:
     with seeded(0):
         subject = judged(cpvae(), tmp_path / "run")
     results = found(subject)
-    assert set(results) == {"evidence", "evidence_classification", "private_information"}
+    assert set(results) == {
+        "evidence",
+        "evidence_classification",
+        "bound_classification",
+        "divergence_classification",
+        "private_information",
+    }
     assert results["evidence"].protocol == "importance sampling, all pairs"
     assert results["evidence"].parameters == {
         "unit": "nat",
@@ -89,6 +95,65 @@ def test_what_a_value_depends_on_is_told_and_remembered(tmp_path: Path):
     assert len(values) == 2  # the first was not taken for the second
 
 
+def test_refined_proposals_are_told_and_kept_apart_from_others(tmp_path: Path):
+    draws = Draws(samples=16, refine=40, observations=30)
+    with seeded(0):
+        subject = judged(cpvae(), tmp_path / "run", draws)
+    results = found(subject)
+    assert results["evidence"].protocol == "importance sampling, refined proposals"
+    assert {"samples": 16, "refine": 40, "observations": 30}.items() <= results["evidence"].parameters.items()
+    assert results["evidence_classification"].protocol == "importance sampling, refined proposals"
+    index, population = subject.some(30), DATA.population
+    assert population is not None
+    with torch.no_grad():
+        plain = log_weights(subject.model, DATA.batch(index), 16, subject.generator()).numpy()
+    assert results["evidence"].value > evidence(plain, population[index]).value
+    with seeded(0):
+        assert found(judged(cpvae(), tmp_path / "again", draws)) == results
+
+
+@pytest.mark.parametrize(
+    "draws", [Draws(samples=8), Draws(samples=8, pairs=False), Draws(samples=8, refine=3)], ids=str
+)
+def test_populations_are_told_by_the_bound_of_the_same_draws(tmp_path: Path, draws: Draws):
+    with seeded(0):
+        subject = judged(cpvae(), tmp_path / "run", draws)
+    population = DATA.population
+    assert population is not None
+    with torch.no_grad():
+        weights = Weights(subject, np.arange(90), draws)
+        if not draws.pairs:
+            plain = log_weights(subject.model, DATA.batch(np.arange(90)), 8, subject.generator()).numpy()
+            np.testing.assert_allclose(weights.bounds, plain.mean(2), rtol=1e-5)
+        bounds = weights.bounds
+    assert bounds.shape == (90, 2)
+    result = found(subject)["bound_classification"]
+    assert result.value == (bounds.argmax(1) == population).mean()
+    assert result.protocol == ("mean log weight, refined proposals" if draws.refine else "mean log weight")
+    assert result.parameters["samples"] == 8
+
+
+def test_populations_are_told_by_the_head_that_answers():
+    rng, own = np.random.default_rng(0), np.arange(60) % 3
+    silent = np.zeros((60, 3, 2))
+    means = silent + 3 * np.eye(3)[own][..., None] * rng.choice([-1, 1], (60, 1, 2))
+    result = divergence_classification(means, silent, own)
+    assert (result.value, result.chance) == (1.0, pytest.approx(1 / 3))
+    assert divergence_classification(means, silent, (own + 1) % 3).value == 0
+    narrow = np.where(np.eye(3)[own][..., None] > 0, -2.0, silent)  # a narrow posterior answers as well
+    assert divergence_classification(silent, narrow, own).value == 1
+    assert (
+        divergence_classification(rng.normal(size=(3000, 3, 2)), np.zeros((3000, 3, 2)), np.arange(3000) % 3).value
+        < 0.4
+    )
+
+
+def test_refining_costs_observations():
+    assert passes(Draws(samples=64)) == 64
+    assert passes(Draws(samples=64, refine=300)) == 964
+    assert observations(cpvae(), passes(Draws(samples=64, refine=300))) == 50
+
+
 def test_asked_for_observations_are_taken_from_all_of_the_data(tmp_path: Path):
     with seeded(0):
         run = judged(cpvae(), tmp_path / "run", max_codes=10).run
@@ -105,6 +170,7 @@ def test_asked_for_observations_are_taken_from_all_of_the_data(tmp_path: Path):
         ({"samples": 1}, "at least 2 samples"),
         ({"widen": 0.0}, "widen above 0"),
         ({"observations": 1}, "at least 2 observations"),
+        ({"refine": -1}, "0 or more updates"),
     ],
 )
 def test_draws_that_cannot_be_are_refused(wrong, words, as_a_user):
@@ -136,8 +202,8 @@ def test_weights_are_computed_only_when_a_metric_asks(tmp_path: Path):
         judge_evidence(subject)
         weights = [argument for _, task in subject.tasks for argument in task.args if isinstance(argument, Weights)]
         subject.measure()
-    assert len(weights) == 2
-    assert all("values" not in vars(each) for each in weights)
+    assert len(weights) == 3
+    assert all(not {"_of_all", "own"} & vars(each).keys() for each in weights)
     assert set(found(subject)) == {"private_information"}
 
 

@@ -181,6 +181,19 @@ def test_a_run_that_other_code_has_judged_is_known_and_can_be_judged_anew(tmp_pa
     assert note.stat().st_mtime_ns == before
 
 
+def test_a_note_from_before_a_setting_existed_has_its_default(tmp_path: Path):
+    job = a_job(tmp_path, "a", judging=Judging("active_units", 200), steps=4)
+    carry_out([job], tmp_path, 1)
+    note = job.path / "evaluation" / "judged.json"
+    before = json.loads(note.read_text())
+    del before["judging"]["draws"]["refine"], before["judging"]["followed_codes"]
+    note.write_text(json.dumps(before))
+    assert complete(job)
+    before["judging"]["draws"]["samples"] = 63
+    note.write_text(json.dumps(before))
+    assert not complete(job)
+
+
 def test_results_of_another_judging_are_not_collected(tmp_path: Path):
     job = a_job(tmp_path, "a", judging=Judging("active_units", 200), steps=4)
     carry_out([job], tmp_path, 1)

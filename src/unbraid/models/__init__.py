@@ -8,6 +8,7 @@ from unbraid.models.evidence import log_weights
 from unbraid.models.extension import add_population, freeze_norms
 from unbraid.models.pairs import paired_log_weights, pairs_apply
 from unbraid.models.population import CPVAE
+from unbraid.models.refined import refined_log_weights
 from unbraid.models.sequential import SequentialVAE
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "log_weights",
     "paired_log_weights",
     "pairs_apply",
+    "refined_log_weights",
 ]

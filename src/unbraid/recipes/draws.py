@@ -18,6 +18,9 @@ class Draws:
         observations: how many, drawn from the held-out data; by default as many as 40,000 passes through a decoder are
             enough for, but at least 50 and at most 500. A classifier names as many, by default all that are encoded.
         precision: of the networks; "bfloat16" is faster and coarser.
+        refine: updates by which the proposal of each observation is improved first (hundreds; each costs about three
+            draws); 0 proposes from the posteriors as they are. Pairs are not taken then, and whoever has classes named
+            pays for every population.
 
     Raises:
         ValueError: a number is out of its range.
@@ -28,6 +31,7 @@ class Draws:
     widen: float = 1.0
     observations: int | None = None
     precision: Precision = "float32"
+    refine: int = 0
 
     def __post_init__(self) -> None:
         if self.samples < 2:
@@ -36,3 +40,5 @@ class Draws:
             raise ValueError(f"expected widen above 0, got {self.widen}; 1 proposes from the posterior itself")
         if self.observations is not None and self.observations < 2:
             raise ValueError(f"expected at least 2 observations, got {self.observations}")
+        if self.refine < 0:
+            raise ValueError(f"expected 0 or more updates to refine by, got {self.refine}")

@@ -29,6 +29,8 @@ POPULATIONS = (
     "explained_features",
     "variance_explained",
     "evidence_classification",
+    "bound_classification",
+    "divergence_classification",
     "classification",
     "calibration_error",
     "private_information",

@@ -66,7 +66,9 @@ def judged(job: Job) -> bool:
     if job.judging is None or not note or job.judging.code not in ("", note.get("code")):
         return False
     # a note that was made before a setting existed has its default
-    known = {"judging": {**_plain(Judging()), **note.get("judging", {})}, "files": note.get("files")}
+    usual, noted = _plain(Judging()), note.get("judging", {})
+    draws = {**usual["draws"], **noted.get("draws", {})}
+    known = {"judging": {**usual, **noted, "draws": draws}, "files": note.get("files")}
     return known == _state(job.path, job.judging)
 
 
