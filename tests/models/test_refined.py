@@ -149,11 +149,25 @@ def test_a_proposal_that_got_worse_is_not_taken(monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_allclose(log_evidence(weights).value[:, 0], own(exact, batch), atol=1e-3)
 
 
-def test_the_background_of_a_contrastive_model_keeps_its_exact_posterior():
+@pytest.mark.parametrize("widen", [1.0, 2.0])
+def test_the_background_of_a_contrastive_model_keeps_its_exact_posterior(widen: float):
+    """Latents that answer for nothing would make its weights uneven, the more the wider they are proposed."""
     x = torch.rand(40, 6, generator=generator())
     background = Batch(x, torch.zeros(40, dtype=torch.long))
-    found = log_evidence(refined_log_weights(contrastive(), background, 400, generator(), STEPS).numpy())
-    assert found.effective.mean() > 200
+    weights = refined_log_weights(contrastive(), background, 400, generator(), STEPS, widen=widen)
+    assert log_evidence(weights.numpy()).effective.mean() > (200 if widen == 1 else 140)
+
+
+def test_gradients_must_be_possible():
+    with torch.inference_mode(), pytest.raises(ValueError, match=r"use torch.no_grad\(\)"):
+        refined_log_weights(cpvae(), some(), 4, generator(), 3)
+
+
+def test_few_rows_at_once_find_the_same():
+    known = Linear(drift=3.0)
+    batch, exact = known.draw(9)
+    weights = refined_log_weights(known.model, batch, 50, generator(), STEPS, own=False, memory=4 * 4 * SIZE * 4)
+    np.testing.assert_allclose(log_evidence(weights.numpy()).value, exact, atol=0.1)
 
 
 def test_images_are_read_as_in_evaluation():

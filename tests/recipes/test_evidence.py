@@ -129,8 +129,11 @@ def test_populations_are_told_by_the_bound_of_the_same_draws(tmp_path: Path, dra
     assert bounds.shape == (90, 2)
     result = found(subject)["bound_classification"]
     assert result.value == (bounds.argmax(1) == population).mean()
-    assert result.protocol == ("mean log weight, refined proposals" if draws.refine else "mean log weight")
-    assert result.parameters["samples"] == 8
+    how = ", refined proposals" if draws.refine else ", all pairs" if draws.pairs else ""
+    assert result.protocol == f"mean log weight{how}"
+    assert result.parameters["shared_samples" if how == ", all pairs" else "samples"] == 8
+    assert result.parameters.get("refine", 0) == draws.refine
+    assert not {"uncertain", "confidence"} & result.detail.keys()
 
 
 def test_populations_are_told_by_the_head_that_answers():

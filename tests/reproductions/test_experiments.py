@@ -1,5 +1,6 @@
 """Every experiment is one that can be run, at every scale."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -102,6 +103,20 @@ def test_later_stages_go_on_with_runs_of_the_stage_before():
     assert sorted(map(str, (chain[-1].path for chain in chains))) == sorted(str(job.path) for job in stages[-1])
     assert {len(chain) for chain in chains} == {len(stages)}
     assert chains_of(jobs_of(EXPERIMENTS[0], "paper", Path("out"))) == []
+
+
+def test_methods_that_go_on_with_others_are_what_they_say():
+    five = next(experiment for experiment in EXPERIMENTS if experiment.name == "cpvae.fig5")
+    own = replace(five.methods[0], name="own", options={"rate": 2.0})
+    other = replace(own, name="other", options={"rate": 9.0}, first="own")  # only what comes later is its own
+    stages = stages_of(replace(five, methods=(own, other)), "paper", Path("out"), seeds=(0,))
+    assert [job.arguments["rate"] for job in stages[0]] == [2.0]
+    for first in ("nobody", "other"):
+        wrong = replace(five, methods=(own, other, replace(own, name="third", first=first)))
+        with pytest.raises(ValueError, match=r"out of \['own'\], got"):
+            stages_of(wrong, "paper", Path("out"), seeds=(0,))
+    clash = replace(own, name="Own", options={"rate": 3.0})  # other runs in the same folder are not hidden
+    assert len(stages_of(replace(five, methods=(own, clash)), "paper", Path("out"), seeds=(0,))[0]) == 2
 
 
 def test_the_paper_is_the_paper():

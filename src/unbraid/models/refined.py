@@ -38,8 +38,8 @@ def refined_log_weights(
     counts. Here mean and log-variance of q(z | x) and q_k(t | x) start where the encoder puts them and climb the
     evidence lower bound of the single observation by Adam. Model and encoder stay as they are. Whichever of both
     proposals has the better bound, by draws of its own, proposes; any proposal leaves the weights without bias, and a
-    better one makes the downward bias of the logarithm smaller. A gain is a gap that the encoder had left, not one of
-    the model.
+    better one usually makes the downward bias of the logarithm smaller. A gain is a gap that the encoder had left, not
+    one of the model.
     Source: Kim et al. 2018 (semi-amortised variational autoencoders), algorithm 1, there for training; Cremer et al.
     2018 (inference suboptimality), section 3, for measuring what the encoder loses.
 
@@ -47,19 +47,20 @@ def refined_log_weights(
         model: one that defines a density and is a CPVAE, a contrastive VAE, or a VAE; in evaluation mode.
         batch: observations, on the model's device; with their populations, if `own`.
         samples: draws an observation and population.
-        generator: of the draws, on the same device. They depend on how observations are split into batches.
+        generator: of the draws, on the same device. They depend on `memory` and on how observations are split into
+            batches.
         steps: updates of each proposal, each a pass through the decoders and back; hundreds.
         own: only under each observation's own population; else under every one, at as many times the price.
         widen: what the deviations are multiplied with before they propose, after they were improved.
-        memory: bytes of decoder outputs and densities at once while weighing.
+        memory: bytes of decoder outputs and densities at once; hidden layers, and what the way back needs, come on top.
         computation: how networks compute; None leaves them as they are.
 
     Returns:
         Nats, `[batch, 1, sample]` if `own`, else `[batch, population, sample]`. Populations share no draws.
 
     Raises:
-        ValueError: as for `log_weights`; the model is of another kind, there is no update to make, or a population is
-            missing or unknown.
+        ValueError: as for `log_weights`; the model is of another kind, there is no update to make, a population is
+            missing or unknown, or it is called under `torch.inference_mode`.
     """
     check(model, samples, widen)
     if not isinstance(model, Known):
@@ -69,18 +70,25 @@ def refined_log_weights(
         )
     if steps < 1:
         raise ValueError(f"expected at least 1 step, got {steps}; log_weights draws from the posteriors as they are")
+    if torch.is_inference_mode_enabled():
+        raise ValueError("expected gradients to be possible, got torch.inference_mode; use torch.no_grad() instead")
     populations = 1 if own else max(1, len(model.populations))
     with torch.no_grad(), computing(model, computation, batch.x.device):
         rows = _rows(model, batch, own)
-        first = _started(model, batch, rows, populations)
-        better = _climbed(model, rows, first, steps, generator)
-        bounds = [_bound(model, rows, each, generator) for each in (first, better)]
-        chosen = better.where(bounds[1] > bounds[0], first).wider(widen)
-        size = max(1, rows_within(memory, model, batch.x) // len(rows))
-        parts = [
-            _weights(model, rows, chosen, min(size, samples - done), generator) for done in range(0, samples, size)
-        ]
-        return torch.cat(parts, dim=1).unflatten(0, (len(batch), populations))
+        started = _started(model, batch, rows, populations)
+        size = rows_within(memory, model, batch.x)
+        found = []
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            few, first = rows.map(lambda each, part=part: each[part]), started.of(part)
+            better = _climbed(model, few, first, steps, generator)
+            bounds = [_bound(model, few, each, generator) for each in (first, better)]
+            chosen = better.where(bounds[1] > bounds[0], first).wider(widen)
+            chosen = _with_exact_background(model, few, chosen)
+            at_once = max(1, size // len(few))
+            drawn = [min(at_once, samples - done) for done in range(0, samples, at_once)]
+            found.append(torch.cat([_weights(model, few, chosen, count, generator) for count in drawn], dim=1))
+        return torch.cat(found).unflatten(0, (len(batch), populations))
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,10 @@ class _Proposals:
                 for a, b in zip(self.blocks, other.blocks, strict=True)
             )
         )
+
+    def of(self, part: slice) -> "_Proposals":
+        """Those of some rows."""
+        return _Proposals(tuple(Normal(q.mean[part], q.log_variance[part]) for q in self.blocks))
 
     def wider(self, factor: float) -> "_Proposals":
         """With deviations `factor` times as large."""
@@ -148,6 +160,17 @@ def _climbed(model: Known, rows: Batch, first: _Proposals, steps: int, generator
         optimizer.step()
         schedule.step()
     return _Proposals(tuple(Normal(q.mean.detach(), q.log_variance.detach()) for q in moving.blocks))
+
+
+def _with_exact_background(model: Known, rows: Batch, proposals: _Proposals) -> _Proposals:
+    """The background of a contrastive model proposes its salient part from the prior, which is its exact posterior."""
+    if not isinstance(model, ContrastiveVAE):
+        return proposals
+    assert rows.population is not None
+    shared, private = proposals.blocks
+    background = (rows.population == model.background_index)[:, None]
+    exact = Normal(private.mean.masked_fill(background, 0), private.log_variance.masked_fill(background, 0))
+    return _Proposals((shared, exact))
 
 
 def _bound(model: Known, rows: Batch, proposals: _Proposals, generator: torch.Generator) -> Float64[Tensor, " row"]:

@@ -52,7 +52,7 @@ def extend(
         frozen: train the new head and decoder alone and hold all else still, so that outputs of the old populations
             stay what they are, bit for bit; else all shared weights go on learning.
         frozen_norms: of what is shared, or of a model without populations, batch norms use and keep the averages of
-            the run, while the weights go on learning. Much less is forgotten.
+            the run, while the weights go on learning.
         translate: largest random shift of training images, as a fraction of the side.
         textures: of grassy-mnist, a folder or archive of images to cut the grass from; default: drawn grass.
         amplitude: of grassy-mnist, brightness of the digits over the grass; default: .25, as its inventors'.

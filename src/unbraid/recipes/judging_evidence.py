@@ -131,13 +131,15 @@ def evidence_classification(weights: Weights, population: Int[np.ndarray, " n"],
 def bound_classification(weights: Weights, population: Int[np.ndarray, " n"], how: str) -> Result:
     """Accuracy of telling the population by the evidence lower bound, the mean log weight of the same draws.
 
-    What one draw would say on average. An encoder that fits only its own population gives the others a low bound, which
-    many draws make up for in the evidence: then this names more observations rightly, and says less of the densities.
+    What one draw would say on average. Where an encoder fits its own population only, the others' bounds are low, and
+    many draws make up for some of that: then this may name more observations rightly, though it says less of densities.
     """
-    found = _with(weights.draws, classification_of(weights.bounds[..., None], population))
-    parameters = {**found.parameters, "samples": weights.draws.samples}
-    refined = f", {REFINED}" if weights.draws.refine else ""
-    return replace(found, metric="bound_classification", protocol=f"mean log weight{refined}", parameters=parameters)
+    samples = weights.draws.samples
+    drawn = {"shared_samples": samples, "private_samples": samples} if weights.paired else {"samples": samples}
+    how = ", all pairs" if weights.paired else f", {REFINED}" if weights.draws.refine else ""
+    found = _of_scores("bound_classification", f"mean log weight{how}", weights.bounds, population)
+    told = _with(weights.draws, found).parameters
+    return replace(found, parameters={**told, **drawn})
 
 
 def divergence_classification(
@@ -150,11 +152,17 @@ def divergence_classification(
     No decoder is asked. The mutual-information objective trains heads to be silent on other populations' data.
     """
     divergences = 0.5 * (means**2 + np.exp(log_variances) - 1 - log_variances).sum(2, dtype=np.float64)
-    found = classification_of(divergences[..., None], population)
+    return _of_scores("divergence_classification", "largest private divergence", divergences, population)
+
+
+def _of_scores(
+    metric: str, protocol: str, scores: Float64[np.ndarray, "n population"], population: Int[np.ndarray, " n"]
+) -> Result:
+    """Accuracy of the largest score, which is no evidence: it has no posterior probabilities, nor their errors."""
+    found = classification_of(scores[..., None], population)
     parameters = {name: value for name, value in found.parameters.items() if name not in ("samples", "prior")}
     detail = {name: value for name, value in found.detail.items() if name not in ("confidence", "uncertain")}
-    protocol = "largest private divergence"
-    return replace(found, metric="divergence_classification", protocol=protocol, parameters=parameters, detail=detail)
+    return replace(found, metric=metric, protocol=protocol, parameters=parameters, detail=detail)
 
 
 def _with(draws: Draws, result: Result) -> Result:

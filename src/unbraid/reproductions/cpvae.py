@@ -81,7 +81,9 @@ TARGET_SHARED = replace(SHARED_ARI, name=f"ARI of the shared code of {SECOND}", 
 EVIDENCE = Measure("log p(x), nats", "evidence", "importance sampling, refined proposals", ("model",), True)
 ELBO = Measure("negative ELBO", "negative_elbo", None, ("model",), False)
 ACCURACY = Measure("accuracy", "evidence_classification", None, ("model",), True, instead="classification")
-BY_BOUND = Measure("accuracy by the lower bound", "bound_classification", None, ("model",), True)
+BY_BOUND = Measure(
+    "accuracy by the lower bound", "bound_classification", "mean log weight, all pairs", ("model",), True
+)
 BY_HEAD = Measure("accuracy of the head that answers most", "divergence_classification", None, ("private code",), True)
 
 # experiments

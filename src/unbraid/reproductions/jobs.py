@@ -23,13 +23,19 @@ def stages_of(experiment: Experiment, scale: Scale, out: Path, seeds: tuple[int,
     """
     chosen = range(seed_count(experiment, scale)) if seeds is None else seeds
     each = [(method, seed) for seed in chosen for method in experiment.methods]
-    chains = [
-        _chain(_job(experiment, method, scale, out, seed), task_of(experiment, method), method, scale)
-        for method, seed in each
-    ]
+    chains = [_chain(experiment, method, scale, out, seed) for method, seed in each]
     longest = max((len(chain) for chain in chains), default=0)
     stages = [[chain[stage] for chain in chains if stage < len(chain)] for stage in range(longest)]
-    return [list({job.path: job for job in stage}.values()) for stage in stages]  # a first run may be several methods'
+    return [_each_once(stage) for stage in stages]
+
+
+def _each_once(jobs: Sequence[Job]) -> list[Job]:
+    """A first run may be that of several methods; different ones in one folder stay, to be refused."""
+    kept: list[Job] = []
+    for job in jobs:
+        if job not in kept:
+            kept.append(job)
+    return kept
 
 
 def chains_of(jobs: Sequence[Job]) -> list[list[Job]]:
@@ -119,21 +125,36 @@ def _job(experiment: Experiment, method: Method, scale: Scale, out: Path, seed: 
     return Job(method.name, seed, path, task.recipe, arguments, judging)
 
 
-def _chain(first: Job, task: Task, method: Method, scale: Scale) -> list[Job]:
+def _chain(experiment: Experiment, method: Method, scale: Scale, out: Path, seed: int) -> list[Job]:
     """A run, and those for populations that arrive later; only the last is judged."""
+    first, task = _job(experiment, method, scale, out, seed), task_of(experiment, method)
     if not task.arriving:
         return [first]
     size = task.sizes[scale]
     given = {**size.later, **method.later}
     training = {**size.later.get("training", {}), **method.later.get("training", {}), "seed": first.seed}
-    begun = method.first or method.name
-    begins = first.path.parent.with_name(slug(begun)) / first.path.name
-    chain = [replace(first, method=f"{begun}, first", path=begins, judging=None)]
+    begun = _begun(experiment, method)
+    begins = _job(experiment, begun, scale, out, seed)
+    chain = [replace(begins, method=f"{begun.name}, first", judging=None)]
     for name in task.arriving:
         path = first.path.parent.with_name(f"{first.path.parent.name}-then-{slug(name)}") / first.path.name
         arguments = {**given, "run": str(chain[-1].path), "name": name, "training": training}
         chain.append(Job(f"{method.name}, then {name}", first.seed, path, "extend", arguments))
     return [*chain[:-1], replace(chain[-1], method=method.name, judging=first.judging)]
+
+
+def _begun(experiment: Experiment, method: Method) -> Method:
+    """The method whose first training a method goes on with."""
+    if not method.first:
+        return method
+    own = [each for each in experiment.methods if each.name == method.first and not each.first]
+    if not own or task_of(experiment, own[0]) != task_of(experiment, method):
+        names = [each.name for each in experiment.methods if not each.first]
+        raise ValueError(
+            f"expected '{method.name}' of {experiment.name} to go on with a method on the same task, out of {names}, "
+            f"got '{method.first}'"
+        )
+    return own[0]
 
 
 def _followed(size: Size, steps: int) -> tuple[int, ...]:
