@@ -55,11 +55,10 @@ def test_every_kind_of_reproduction_runs(name: str, out: Path, monkeypatch, tmp_
 def test_later_stages_go_on_and_what_is_forgotten_is_in_the_numbers(out: Path, monkeypatch, tmp_path: Path):
     provide("flowers", tmp_path, monkeypatch)
     whole = next(experiment for experiment in EXPERIMENTS if experiment.name == "cpvae.fig5")
-    shorter = replace(
-        whole, task=replace(whole.task, arriving=("iris",)), methods=(whole.methods[0], whole.methods[-1])
-    )
+    few = (whole.methods[0], *whole.methods[-2:])  # the last goes on with the first run of the one before
+    shorter = replace(whole, task=replace(whole.task, arriving=("iris",)), methods=few)
     found = carried_out(replace(shorter, claims=whole.claims[:1]), "smoke", out, processes=1)
-    assert (found.runs, len(found.failed)) == (4, 0)
+    assert (found.runs, len(found.failed)) == (5, 0)
     plain = json.loads(found.numbers.read_text())
     assert {line["measure"] for line in plain["measures"]} == {measure.name for measure in whole.measures}
     assert "What is remembered" in found.page.read_text()
