@@ -136,8 +136,8 @@ def bound_classification(weights: Weights, population: Int[np.ndarray, " n"], ho
     """
     samples = weights.draws.samples
     drawn = {"shared_samples": samples, "private_samples": samples} if weights.paired else {"samples": samples}
-    how = ", all pairs" if weights.paired else f", {REFINED}" if weights.draws.refine else ""
-    found = _of_scores("bound_classification", f"mean log weight{how}", weights.bounds, population)
+    kind = ", all pairs" if weights.paired else f", {REFINED}" if weights.draws.refine else ""
+    found = _of_scores("bound_classification", f"mean log weight{kind}", weights.bounds, population)
     told = _with(weights.draws, found).parameters
     return replace(found, parameters={**told, **drawn})
 
