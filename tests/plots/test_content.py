@@ -9,6 +9,7 @@ from unbraid import plots
 from unbraid.plots.curves import term_label
 from unbraid.plots.grid import Grid, balanced, mosaic, paint
 from unbraid.plots.latents import rank_correlation
+from unbraid.plots.style import wrap
 
 
 def texts(figure):
@@ -109,3 +110,8 @@ def test_long_curves_are_averaged_and_strong_falls_are_logarithmic():
 def test_comparison_marks_chance_and_ceiling():
     figure = plots.comparison([plots.Score("MIG", "run", 0.5, (0.4, 0.6), chance=0.0, ceiling=1.0)])
     assert sorted(float(np.asarray(line.get_xdata())[0]) for line in figure.axes[0].lines) == [0.0, 0.4, 0.5, 1.0]
+
+
+def test_breaks_a_word_only_where_it_does_not_fit():
+    assert wrap("sunflower", 0.66) == "sunflower"  # .60 inches as drawn, .70 at the mean width of wide letters
+    assert "\n" in wrap("sunflower", 0.5)

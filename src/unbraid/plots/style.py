@@ -1,5 +1,6 @@
 """One look for every figure: sizes that stay legible on a phone, colours that survive colour blindness."""
 
+import functools
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -10,6 +11,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.textpath import TextPath
 
 # inches; at the 320 pixels of a phone the 10 point text below is then 9 pixels high
 WIDTH = 4.8
@@ -64,9 +66,17 @@ def text_width(text: str, size: float = 9.0) -> float:
     return max((len(line) for line in text.split("\n")), default=0) * CHARACTER * size
 
 
+@functools.lru_cache(maxsize=512)
+def _drawn_width(text: str, size: float) -> float:
+    """Inches that a line of text takes."""
+    return TextPath((0, 0), text, size=size).get_extents().width / 72 if text.strip() else 0.0
+
+
 def wrap(text: str, inches: float, size: float = 9.0, lines: int = 2) -> str:
     """The text in at most `lines` lines of that width, with an ellipsis where it had to be cut."""
     characters, text = max(int(inches / (CHARACTER * size)), 4), " ".join(text.split())
+    if " " not in text and _drawn_width(text, size) <= inches:  # the estimate is generous, and would break the word
+        return text
     if lines == 1:
         return text if len(text) <= characters else f"{text[: characters - 1].rstrip()}…"
     return textwrap.fill(text, characters, max_lines=lines, placeholder=" …")
