@@ -49,8 +49,8 @@ def test_rows_are_chosen_by_metric_protocol_and_subject():
         ([0.5, 0.52, 0.51], [0.8, 0.81, 0.82], SCORE, "the other way round"),
         ([0.8, 0.5, 0.6], [0.5, 0.8, 0.6], SCORE, "not decided"),
         ([4.0, 4.1, 4.2], [6.0, 6.1, 6.3], ERROR, "held up"),  # smaller is better
-        ([0.8], [0.5], SCORE, "one seed: held up"),
-        ([0.4], [0.5], SCORE, "one seed: the other way round"),
+        ([0.8], [0.5], SCORE, "one seed, which agrees"),
+        ([0.4], [0.5], SCORE, "one seed, which does not agree"),
     ],
 )
 def test_verdicts(first, second, measure, verdict):

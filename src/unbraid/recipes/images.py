@@ -11,6 +11,7 @@ from unbraid.recipes.networks import (
     plain,
     population_objective,
     settled,
+    shuffled,
 )
 from unbraid.recipes.recipe import recipe
 from unbraid.settings import Training
@@ -46,6 +47,7 @@ def images(
     trunk_widths: tuple[int, ...] = (32, 64, 128),
     decoder_widths: tuple[int, ...] = (64, 32),
     combine: CombinationName = "add",
+    shuffle_populations: bool = False,
     training: Training = Training(steps=20_000, learning_rate=1e-3),  # noqa: B008 (frozen)
 ) -> "Plan":
     """Train CPVAE, or a rival of it, on images with populations.
@@ -78,6 +80,8 @@ def images(
         decoder_widths: channels of the decoders' layers; the side must be divisible by 2 for each.
         combine: of cpvae, what is done with the outputs of both decoders: add (the paper's), multiply or screen
             (1 - (1 - a)(1 - b)).
+        shuffle_populations: permute which population an image is of, within each split, by the training's seed: what is
+            found then is found by chance.
         training: how to train.
     """
     arguments = settled(plain(locals(), "out", "training"))
@@ -87,10 +91,11 @@ def images(
 
     moved = Translate(translate) if translate else None
     parts = image_parts(source, folder, groups, attribute, levels, size, training.seed, textures, amplitude)
+    notes = [card.note for card in parts[0].cards if card.note]
+    parts = shuffled(parts, training.seed) if shuffle_populations else parts
     widths = (trunk_widths, decoder_widths)
     built = image_model(model, parts[0], shared, private, variance, *widths, training.seed, background, combine)
     minimised = population_objective(built, arguments["objective"], alpha, rate, maximum)
-    notes = [card.note for card in parts[0].cards if card.note]
     record = {"recipe": "images", "arguments": describe(arguments), "notes": notes}
     return Plan(built, minimised, parts[0], out, training, *parts[1:], record=record, augmentation=moved)
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from sklearn.manifold import TSNE
 from sklearn.mixture import GaussianMixture
 
-from unbraid.data import Grassy, TwoPopulationVectors
+from unbraid.data import Grassy, Shuffled, TwoPopulationVectors
 from unbraid.metrics import (
     ALIGNED,
     LOGISTIC,
@@ -138,9 +138,9 @@ def _classes(subject: Subject, blocks, private, population, labels) -> None:
 
 def _parts(subject: Subject) -> None:
     """The private part against the clean signal and the shared part against the background, where both are known."""
-    data, model = subject.data, subject.model
+    data, model = _known(subject), subject.model
     assert isinstance(model, Split)
-    if not isinstance(data, Grassy):
+    if data is None:
         return
     parts = [model.parts(batch) for batch in subject.batches(subject.index)]
     truths = {
@@ -185,10 +185,16 @@ def _shown_parts(subject: Subject) -> Arrays:
     assert batch.population is not None
     arrays = {name: part.numpy() for name, part in model.parts(batch).items()}
     arrays |= {"transfer": model.transfer(batch.x, batch.library).numpy(), "population": batch.population.numpy()}
-    if isinstance(subject.data, Grassy):
-        arrays["clean"] = subject.data.amplitude * subject.data.clean_at(index)
-        arrays["background"] = subject.data.background_at(index)
+    if (data := _known(subject)) is not None:
+        arrays["clean"] = data.amplitude * data.clean_at(index)
+        arrays["background"] = data.background_at(index)
     return arrays
+
+
+def _known(subject: Subject) -> Grassy | None:
+    """The data whose clean signal and background are known, whoever their populations were; None for others."""
+    data = subject.data.data if isinstance(subject.data, Shuffled) else subject.data
+    return data if isinstance(data, Grassy) else None
 
 
 def _generated(subject: Subject, codes, population) -> Arrays:

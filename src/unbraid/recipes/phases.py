@@ -224,9 +224,10 @@ def named(runs: Sequence[Run]) -> list[str]:
 
 
 def _learned(run: Run) -> str:
-    """The population that a run was extended by; of a first run those that its model knows, or its folder's name."""
+    """The population that a run was extended by; of a first run those that it knows, or its folder's name."""
     name = run.record.get("arguments", {}).get("name") if "extends" in run.record else None
-    return str(name or ", ".join(run.rebuild("model").populations) or run.path.absolute().parent.name)
+    known = name or ", ".join(run.rebuild("model").populations or run.rebuild("data").populations)
+    return str(known or run.path.absolute().parent.name)
 
 
 def trained(run: Run) -> Model:

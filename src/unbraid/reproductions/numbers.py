@@ -129,7 +129,7 @@ def _verdict(difference: Summary, similar: bool) -> str:
         within = difference.low <= 0 <= difference.high or math.isnan(difference.low)
         return "no difference shown" if within else "they differ"
     if math.isnan(difference.low):
-        return "one seed: held up" if difference.mean > 0 else "one seed: the other way round"
+        return "one seed, which agrees" if difference.mean > 0 else "one seed, which does not agree"
     if difference.low > 0:
         return "held up"
     return "the other way round" if difference.high < 0 else "not decided"

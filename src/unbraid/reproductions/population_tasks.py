@@ -14,7 +14,8 @@ TINY = {"shared": 3, "private": 2, "trunk_widths": [2, 2, 4], "decoder_widths": 
 MOMENTS = {"steps": 6, "batch_size": 20, "learning_rate": 1e-3, "validate_every": 6, "log_every": 2}
 SMOKE = "smoke test: sees in seconds that everything runs, and shows nothing"
 BOUND = "squared_error,negative_elbo,active_units,kl_per_latent"
-PARTS = f"clustering,population_leakage,psnr,ssim,pixel_correlation,evidence,{BOUND}"
+PROBES = "clustering,population_leakage,class_probe,private_information"
+PARTS = f"{PROBES},psnr,ssim,pixel_correlation,evidence,{BOUND}"
 FACE_PARTS = f"population_leakage,{BOUND}"
 CLASSES = f"evidence_classification,bound_classification,divergence_classification,evidence,{BOUND}"
 # refined, since under mutual information the encoder's private posterior is far from the true one
@@ -40,23 +41,6 @@ TWO_GRASSY = Task(
         "smoke": Size({**GRASSY, **TINY}, MOMENTS, Judging(PARTS, 200, draws=replace(FEW, refine=3)), 1, SMOKE),
         "laptop": Size(GRASSY, _training(55_000, EPOCHS, 60), PARTED, 3, GRASS, images=55_000),
         "paper": Size(GRASSY, _training(55_000, 75, 60), PARTED, 10, GRASS),
-    },
-)
-BRIEF = 5  # epochs of what goes beyond the paper
-BRIEFLY = Task(
-    "Grassy-MNIST, briefly",
-    "images",
-    {
-        "smoke": TWO_GRASSY.sizes["smoke"],
-        "laptop": Size(
-            GRASSY,
-            _training(55_000, BRIEF, 60),
-            PARTED,
-            1,
-            GRASS,
-            images=55_000,
-        ),
-        "paper": replace(TWO_GRASSY.sizes["paper"], seeds=3),
     },
 )
 
