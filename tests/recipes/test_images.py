@@ -40,6 +40,7 @@ def test_shuffled_populations_leave_the_images_and_their_numbers(tmp_path: Path)
         assert isinstance(null, Shuffled)
         assert not isinstance(real, Shuffled)
         assert null.populations == real.populations
+        assert null.population is not None
         every = np.arange(len(real))
         assert (null.batch(every).x == real.batch(every).x).all()
         assert np.bincount(null.population).tolist() == np.bincount(real.population).tolist()
