@@ -77,6 +77,7 @@ METRICS = {
         codes(),
         codes()[:, ::-1] + 0.1,
     ),
+    "code_agreement": Case(lambda a, b, seed: metrics.code_agreement(a, b, seed=seed), codes(), codes()[:, ::-1] + 0.1),
     "evidence": Case(lambda w, p, seed: metrics.evidence(w, p), WEIGHTS, OF, codes=False),
     "evidence_classification": Case(lambda w, p, seed: metrics.evidence_classification(w, p), WEIGHTS, OF, codes=False),
     "classification": Case(lambda w, p, seed: metrics.classification(w, p), WEIGHTS[..., 0], OF, codes=False),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from unbraid import recipes
 from unbraid.cli.parsing import Parser, dashed, seed_range, seeds_word
 from unbraid.cli.printing import (
+    show_agreed,
     show_cards,
     show_findings,
     show_followed,
@@ -117,6 +118,7 @@ def command_line() -> Parser:
     runs = {"nargs": "+", "type": Path, "help": "run folders, shown side by side."}
     phases = {**runs, "help": "finished runs, one a phase, in the order in which they were trained."}
     judged = {**runs, "help": "folders of evaluated runs: seeds of one recipe, shuffled populations among them."}
+    seeds_of = {**runs, "help": "folders of finished runs: seeds of one recipe."}
     tables = {"default": Path("stability"), "type": Path, "help": "folder for features.csv and features.png."}
     page = {"default": Path("report.html"), "type": Path, "help": "page to write."}
     folder = {"nargs": "?", "default": Path("runs"), "type": Path, "help": "where to look (default: runs)"}
@@ -142,6 +144,7 @@ def command_line() -> Parser:
         _command("unbraid forgetting", recipes.forgetting, show_forgetting, {"runs": phases}),
         _command("unbraid score", recipes.score, show_scores, {"--json": as_json}),
         _command("unbraid udr", recipes.udr, show_ranked, {"runs": {**runs, "help": "run folders to rank."}}),
+        _command("unbraid agreement", recipes.agreement, show_agreed, {"runs": seeds_of}),
         _command("unbraid stability", recipes.stability, show_stability, {"runs": judged, "--out": tables}),
         _command("unbraid report", report, print, {"runs": runs, "--out": page}),
         _command("unbraid list", recipes.overview, show_rows, {"folder": folder}),

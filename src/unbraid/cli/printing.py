@@ -106,6 +106,12 @@ def show_ranked(ranked: Sequence[recipes.Ranked]) -> None:
         print(f"{each.run}: {each.result}")  # noqa: T201
 
 
+def show_agreed(found: Sequence[recipes.Agreed]) -> None:
+    """How far the codes of seeds agree."""
+    for each in found:
+        print(each)  # noqa: T201
+
+
 def show_stability(found: recipes.Stability) -> None:
     """Agreement of seeds, and where table and picture are."""
     for name, result in found.results:

@@ -1,6 +1,7 @@
 """Named numbers from arrays and plain callables, so that anyone's representation can be scored."""
 
 from unbraid.metrics.aggregation import Summary, paired_difference, summarise
+from unbraid.metrics.agreement import code_agreement
 from unbraid.metrics.alignment import ALIGNED, ALIGNED_PER_IMAGE, RAW, Alignment, aligned
 from unbraid.metrics.beta_vae import BETA_VAE_DLIB, BETA_VAE_STANDARDISED, BetaVAEProtocol, beta_vae
 from unbraid.metrics.canonical import canonical_correlation
@@ -117,6 +118,7 @@ __all__ = [
     "canonical_correlation",
     "classification",
     "clustering",
+    "code_agreement",
     "continuous_codes",
     "dci",
     "dci_es",

@@ -97,7 +97,7 @@ def population_leakage(
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
     rng = np.random.default_rng(seed)
     nulls = [rng.permutation(population) for _ in range(shuffles)]
-    hits = [_hits(_predicted(probe, codes, truth, splits, seed), truth) for truth in (population, *nulls)]
+    hits = [_hits(predicted(probe, codes, truth, splits, seed), truth) for truth in (population, *nulls)]
     accuracies = [float(hit.sum() / len(codes)) for hit in hits]
     balanced = [float((hit / counts).mean()) for hit in hits]
     accuracy_interval = proportion_interval(int(hits[0].sum()), len(codes))
@@ -166,7 +166,7 @@ def regression_leakage(
     rng = np.random.default_rng(seed)
 
     def errors(truth: Float[np.ndarray, "n factor"]) -> Float[np.ndarray, "n factor"]:
-        return (_predicted(probe, codes, truth, splits, seed).reshape(truth.shape) - truth) ** 2
+        return (predicted(probe, codes, truth, splits, seed).reshape(truth.shape) - truth) ** 2
 
     deviations = (factors - factors.mean(axis=0)) ** 2
     own = errors(factors)
@@ -188,7 +188,7 @@ def regression_leakage(
     )
 
 
-def _predicted(
+def predicted(
     probe: Probe,
     codes: Float[np.ndarray, "n latent"],
     truth: Real[np.ndarray, "n ..."],

@@ -1,5 +1,6 @@
 """Recipes: what the command line offers, as functions of plain typed arguments; importing them is quick."""
 
+from unbraid.recipes.agreement import Agreed, agreement
 from unbraid.recipes.cells import cells
 from unbraid.recipes.classifying import classify
 from unbraid.recipes.datasets import Finding, check_data, list_data, show_data
@@ -20,12 +21,14 @@ from unbraid.recipes.tables import table
 from unbraid.recipes.training import grassy, sprites, vectors
 
 __all__ = [
+    "Agreed",
     "Finding",
     "Ranked",
     "Recipe",
     "Row",
     "Scores",
     "Stability",
+    "agreement",
     "cells",
     "check_data",
     "classify",
