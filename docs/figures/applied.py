@@ -17,6 +17,7 @@ from unbraid.recipes import stability
 
 CELLS = ["ISG15", "IFI6", "IFIT1", "IFIT3", "MX1", "CXCL10", "CD3D", "GNLY", "CD79A", "LYZ"]
 MICE = ["SOD1_N", "CaNA_N", "pERK_N", "BRAF_N", "DYRK1A_N", "ITSN1_N", "pNUMB_N", "APP_N", "NR1_N", "P38_N"]
+GENES = ["APP_N", "S6_N", "TIAM1_N", "ITSN1_N", "SOD1_N", "AcetylH3K9_N", "pPKCG_N", "ERK_N"]
 DOTS = 110
 
 
@@ -52,7 +53,7 @@ def _values(run: pd.DataFrame, population: str, column: str, names: list[str]) -
 
 def main(runs: Path, out: Path) -> None:
     """All figures, each a palette PNG."""
-    for sweep, names in (("ifnb", CELLS), ("behavior", MICE)):
+    for sweep, names in (("ifnb", CELLS), ("behavior", MICE), ("genotype", GENES)):
         parts(runs / sweep, names).savefig(out / f"{sweep}-parts.png", dpi=DOTS)
     for sweep, by in (("ifnb", "variance_private_together"), ("genotype", "gain_nats")):
         picture = stability(judged(runs / sweep), runs / sweep / "stability", by).picture
