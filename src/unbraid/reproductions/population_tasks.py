@@ -79,8 +79,8 @@ TOGETHER, ARRIVING = ("sunflower", "daisy"), ("iris", "daffodil", "pansy")
 LATENTS = {"shared", "private", "trunk_widths", "decoder_widths"}
 NETWORKS: dict[Scale, tuple[dict[str, object], str]] = {
     "smoke": ({"widths": [2, 2]}, SMOKE),
-    "laptop": ({}, "ResNet-8 with 16, 32, 64 channels instead of ResNet-50"),
-    "paper": ({"blocks": 3}, "ResNet-20 with 16, 32, 64 channels instead of ResNet-50"),
+    "laptop": ({}, "ResNet-8 with 16, 32, 64 channels instead of ResNet-50, 20 epochs instead of 500"),
+    "paper": ({"blocks": 3}, "ResNet-20 with 16, 32, 64 channels instead of ResNet-50, 75 epochs instead of 500"),
 }
 
 
