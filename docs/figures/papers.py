@@ -25,8 +25,8 @@ SHOWN = {  # pictures of the first seed: experiment to methods, and headings of 
     "srvae.fig6": ("sr-vae",),
     "cpvae.fig2": ("cpvae-alpha-1", "cpvae-annealed", "cpvae-no-mi"),
     "cpvae.fig3": ("cpvae-alpha-1", "cpvae-annealed"),
-    "cpvae.fig4": ("cpvae-annealed",),
-    "cpvae.fig5": ("cpvae-frozen-then-pansy", "vae-then-pansy"),
+    "cpvae.fig4": ("cpvae-annealed", "cpvae-alpha-1"),
+    "cpvae.fig5": ("cpvae-then-pansy", "cpvae-frozen-then-pansy", "vae-then-pansy"),
     "cpvae.fig6": ("mnist-grass-annealed",),
 }
 PAPERS = {"srvae": "paper1", "cpvae": "paper2"}

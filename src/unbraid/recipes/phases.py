@@ -224,10 +224,15 @@ def named(runs: Sequence[Run]) -> list[str]:
 
 
 def _learned(run: Run) -> str:
-    """The population that a run was extended by; of a first run those that it knows, or its folder's name."""
-    name = run.record.get("arguments", {}).get("name") if "extends" in run.record else None
-    known = name or ", ".join(run.rebuild("model").populations or run.rebuild("data").populations)
-    return str(known or run.path.absolute().parent.name)
+    """The population that a run was extended by; of a first run those that its model knows or it was made of, or its
+    folder's name. Data are not asked: they may be gone.
+    """
+    arguments = run.record.get("arguments", {})
+    if "extends" in run.record and arguments.get("name"):
+        return str(arguments["name"])
+    return (
+        ", ".join(run.rebuild("model").populations or arguments.get("groups") or ()) or run.path.absolute().parent.name
+    )
 
 
 def trained(run: Run) -> Model:
