@@ -19,6 +19,7 @@ from unbraid.recipes import classify, evaluate, extend, forgetting, images, resu
 from unbraid.recipes.existing import ensure
 from unbraid.recipes.extending import extension
 from unbraid.recipes.networks import image_model
+from unbraid.recipes.phases import named
 from unbraid.report import report
 from unbraid.runs import Run
 from unbraid.settings import Training
@@ -296,6 +297,14 @@ def test_a_run_whose_base_was_trained_again_is_another_run(source: Path, tmp_pat
     first(base.path, source, training=replace(QUICK, seed=1))
     with pytest.raises(ValueError, match="weights of run"):
         ensure(extend, tmp_path / "2", options)
+
+
+def test_first_phases_of_models_without_populations_are_called_by_their_groups(source: Path, tmp_path: Path):
+    base = first(tmp_path / "1" / "seed-0", source, model="vae")
+    second = extend(tmp_path / "2" / "seed-0", base.path, "cross", str(source), training=QUICK)
+    assert named([base, second]) == ["circle, stripes", "cross"]
+    ungrouped = first(tmp_path / "3" / "seed-0", source, model="vae", groups=None)
+    assert named([ungrouped, second]) == ["3", "cross"]
 
 
 def test_phases_are_named_without_their_training_data(tmp_path: Path):

@@ -35,7 +35,8 @@ def code_agreement(
         folds, shuffles, seed: of the cross-validation, of how many permutations, and of both.
 
     Raises:
-        ValueError: codes are not finite matrices of one length, at least `folds`, or `others` are constant.
+        ValueError: codes are not finite matrices of one length, at least `folds`, fewer than 2 folds, or `others` are
+            constant.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)

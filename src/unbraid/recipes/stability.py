@@ -57,7 +57,7 @@ def stability(runs: Sequence[Path], out: Path, by: str = "gain_nats", top: int =
 
     opened = [Run(path) for path in runs]
     _check_same(opened)
-    real_runs, null_runs = ([run for run in opened if _shuffled(run) == shuffled] for shuffled in (False, True))
+    real_runs, null_runs = ([run for run in opened if shuffled(run) == null] for null in (False, True))
     values, nulls = _values(real_runs, by), _values(null_runs, by)
     others = _others(real_runs, by)
     table: list[Row] = []
@@ -183,11 +183,11 @@ def _check_same(runs: "Sequence[Run]") -> None:
     Raises:
         ValueError: too few runs, seeds that come twice, or other differences.
     """
-    kinds = [(_shuffled(run), run.record["seed"]) for run in runs]
-    real = sum(not shuffled for shuffled, _ in kinds)
+    kinds = [(shuffled(run), run.record["seed"]) for run in runs]
+    real = sum(not null for null, _ in kinds)
     if real < 2:
         raise ValueError(f"expected at least two runs that are not shuffled, got {real}; train more seeds")
-    twice = [seed for shuffled, seed in kinds if kinds.count((shuffled, seed)) > 1]
+    twice = [seed for null, seed in kinds if kinds.count((null, seed)) > 1]
     if twice:
         raise ValueError(f"expected runs of different seeds, got seed {twice[0]} twice; name each run once")
     first = _told(runs[0])
@@ -207,7 +207,8 @@ def _told(run: "Run") -> dict[str, object]:
     return {"recipe": run.record.get("recipe"), **arguments, "training": training}
 
 
-def _shuffled(run: "Run") -> bool:
+def shuffled(run: "Run") -> bool:
+    """Whether the run's populations mean nothing."""
     return bool(run.record.get("arguments", {}).get(SHUFFLED, False))
 
 
