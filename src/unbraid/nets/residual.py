@@ -83,7 +83,24 @@ class _Block(nn.Module):
         return (self.layers(x) + self.shortcut(x)).relu()
 
 
+class _Pixels(nn.Conv2d):
+    """A 1x1 convolution that first takes the pixels it reads, and so never asks the library for a stride.
+
+    With one, channels last and fewer of them than a vector register holds, oneDNN's gradient of the weight writes past
+    its buffer: a crash, a hang or a wrong gradient (its issue 6035, open in 3.12; seen here with AVX2, 4 and 6
+    channels).
+    """
+
+    def forward(
+        self, x: Float[Tensor, "batch before height width"]
+    ) -> Float[Tensor, "batch after new_height new_width"]:
+        """Every `stride`-th pixel's channels, mixed."""
+        rows, columns = self.stride
+        return nn.functional.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)
+
+
 def _convolution(before: int, after: int, stride: int = 1, side: int = 3) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    made = nn.Conv2d(before, after, side, stride, padding=side // 2, bias=False)
+    kind = nn.Conv2d if side > 1 else _Pixels
+    made = kind(before, after, side, stride, padding=side // 2, bias=False)
     nn.init.kaiming_normal_(made.weight, nonlinearity="relu")
     return made, nn.BatchNorm2d(after)
