@@ -91,7 +91,7 @@ class _Pixels(nn.Conv2d):
     channels).
     """
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, x: Float[Tensor, "batch before height width"]
     ) -> Float[Tensor, "batch after new_height new_width"]:
         """Every `stride`-th pixel's channels, mixed."""
