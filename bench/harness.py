@@ -26,6 +26,7 @@ Contender = Callable[[int], float]  # runs that many times, answers the seconds 
 TURN = 0.1  # seconds that one turn of a short contender is filled up to
 PAUSE = 0.02  # seconds before a turn, in which the threads of the one before go to sleep
 SIDE = 2048  # of the matrices whose product is the peak
+LONGEST = 1.0  # seconds that such a product may take
 
 
 @dataclass(frozen=True)
@@ -133,18 +134,30 @@ def rates(operations: float, milliseconds: float, peak: float) -> dict[str, floa
 
 
 def products() -> dict[str, Contender]:
-    """Matrix products whose rates are the machine's peaks, by precision, to be timed among everything else."""
+    """Matrix products whose rates are the machine's peaks, by precision, to be timed among everything else.
+
+    They are named by side and precision. The side is `SIDE`, or less where one product would take over `LONGEST`: a
+    processor without instructions for bfloat16 is fifty times slower in it.
+    """
     found = {}
     for precision in (torch.float32, torch.bfloat16):
-        a, b = (torch.randn(SIDE, SIDE).to(precision) for _ in range(2))
-        found[f"peak {str(precision).removeprefix('torch.')}"] = local(lambda a=a, b=b: a @ b)
+        side, product = 64, square(64, precision)
+        while side < SIDE and 8 * min(product(1), product(1)) < LONGEST:
+            side, product = 2 * side, square(2 * side, precision)
+        found[f"peak {side} {str(precision).removeprefix('torch.')}"] = product
     return found
+
+
+def square(side: int, precision: torch.dtype) -> Contender:
+    """The product of two square matrices."""
+    a, b = (torch.randn(side, side).to(precision) for _ in range(2))
+    return local(lambda: a @ b)
 
 
 def peaks(times: dict[str, list[float]]) -> dict[str, float]:
     """GFLOP/s of the products among the times, by precision."""
-    found = {name.split()[1]: float(np.median(each)) for name, each in times.items() if name.startswith("peak ")}
-    return {precision: 2 * SIDE**3 / median / 1e6 for precision, median in found.items()}
+    named = [(name.split(), float(np.median(each))) for name, each in times.items() if name.startswith("peak ")]
+    return {precision: 2 * int(side) ** 3 / median / 1e6 for (_, side, precision), median in named}
 
 
 def machine() -> dict[str, object]:

@@ -84,3 +84,11 @@ def test_operations_are_those_of_the_products(harness: ModuleType):
     assert harness.flops(lambda: layer(torch.ones(7, 3)).sum().backward()) == 2 * 2 * 7 * 3 * 5
     rate = harness.rates(4e9, milliseconds=1000.0, peak=8.0)
     assert (rate["gflops"], rate["share_of_peak"]) == (4.0, 0.5)
+
+
+def test_a_slow_precision_has_its_peak_from_smaller_matrices(harness: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(harness, "LONGEST", 0.0)
+    small = harness.products()
+    assert set(small) == {"peak 64 float32", "peak 64 bfloat16"}
+    times = {"peak 64 bfloat16": [2.0, 1.0, 4.0], "peak 2048 float32": [100.0], "another": [1.0]}
+    assert harness.peaks(times) == {"bfloat16": 2 * 64**3 / 2e6, "float32": 2 * 2048**3 / 100e6}
