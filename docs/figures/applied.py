@@ -16,7 +16,20 @@ from unbraid.plots import explained_dots
 from unbraid.recipes import stability
 
 CELLS = ["ISG15", "IFI6", "IFIT1", "IFIT3", "MX1", "CXCL10", "CD3D", "GNLY", "CD79A", "LYZ"]
-MICE = ["SOD1_N", "CaNA_N", "pERK_N", "BRAF_N", "DYRK1A_N", "ITSN1_N", "pNUMB_N", "APP_N", "NR1_N", "P38_N"]
+MICE = [
+    "SOD1_N",
+    "CaNA_N",
+    "pPKCAB_N",
+    "pCAMKII_N",
+    "pERK_N",
+    "BRAF_N",
+    "DYRK1A_N",
+    "ITSN1_N",
+    "pNUMB_N",
+    "APP_N",
+    "NR1_N",
+    "P38_N",
+]
 GENES = ["APP_N", "S6_N", "TIAM1_N", "ITSN1_N", "SOD1_N", "AcetylH3K9_N", "pPKCG_N", "ERK_N"]
 DOTS = 110
 

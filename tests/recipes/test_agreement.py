@@ -1,9 +1,11 @@
 """`unbraid agreement`: is what is shared and what is private the same under every seed?"""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from unbraid import data, likelihoods, models, nets, objectives
 from unbraid.cli import main
@@ -67,3 +69,17 @@ def test_what_cannot_be_compared_is_refused(seeds: list[Path], tmp_path: Path):
     tables = [table(tmp_path / f"t{k}", tmp_path / "t.csv", "arm", training=QUICK).path for k in range(2)]
     with pytest.raises(ValueError, match="`unbraid stability` compares"):
         agreement(tables)
+
+
+def test_a_code_that_is_not_used_is_no_agreement(seeds: list[Path], tmp_path: Path):
+    faint = tmp_path / "faint"
+    shutil.copytree(seeds[0], faint)
+    weights = load_file(faint / "weights.safetensors")
+    for name in ("private_head.weight", "private_head.bias"):
+        weights[name] = weights[name] * 1e-4
+    save_file(weights, faint / "weights.safetensors")
+    found = agreement([faint, seeds[1]], observations=600)
+    assert [each.subject for each in found if each.across] == ["shared code from shared code"]
+    out = [each for each in found if each.left_out]
+    assert len(out) == 2
+    assert all("no latent of it is in use" in str(each) and str(faint) in str(each) for each in out)

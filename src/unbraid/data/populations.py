@@ -163,7 +163,7 @@ class Part(Data):
 
 
 class Shuffled(Data):
-    """The same observations with populations that mean nothing: what is found in these is found by chance.
+    """The same observations with populations that mean nothing: what is found in these needs no populations.
 
     Units (`Data.unit`, such as a patient) that are of one population change places with each other, so that samples of
     one stay together as they were; those that have observations of several are left with as many of each, permuted

@@ -73,7 +73,7 @@ def cells(
             multiplies every gene's expected count by a fixed factor.
         dispersion: initial dispersion of the counts, then learned for each gene.
         shuffle_populations: permute which population a cell is of, within each split, by the training's seed: what is
-            found then is found by chance, as `stability` shows.
+            found then needs no populations, as `stability` shows.
         training: how to train.
     """
     arguments = settled(plain(locals(), "out", "training"))

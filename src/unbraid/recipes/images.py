@@ -81,7 +81,7 @@ def images(
         combine: of cpvae, what is done with the outputs of both decoders: add (the paper's), multiply or screen
             (1 - (1 - a)(1 - b)).
         shuffle_populations: permute which population an image is of, within each split, by the training's seed: what is
-            found then is found by chance.
+            found then needs no populations.
         training: how to train.
     """
     arguments = settled(plain(locals(), "out", "training"))

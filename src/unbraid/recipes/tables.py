@@ -68,7 +68,7 @@ def table(
         widths: of the encoder's hidden layers, and in reverse of the decoders'.
         linear: decoders without hidden layers, whose weights say what each latent does to each column.
         shuffle_populations: permute which population a row (or all rows of a group) is of, within each split, by the
-            training's seed: what is found then is found by chance, as `stability` shows.
+            training's seed: what is found then needs no populations, as `stability` shows.
         training: how to train.
     """
     arguments = settled(plain(locals(), "out", "training"))

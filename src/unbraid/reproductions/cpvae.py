@@ -276,7 +276,7 @@ FIG6 = Experiment(
     MNIST_GRASS,
     (_on(MNIST_GRASS, ANNEALED), _on(MNIST_GRASS, ALPHA_1)),
     (CLASSES, ELBO),
-    pictures=(SAMPLES,),
+    pictures=(SAMPLES, RECONSTRUCTIONS),  # which part draws the digit
     seeds=ONE,
     reading="The own private code costs nothing under mutual information and may leave the prior, so samples of the "
     "aggregate posterior stand beside those of the prior.",
@@ -308,7 +308,9 @@ ALPHA = Experiment(
         ACTIVE_SHARED,
     ),
     seeds=FEWER,
-    reading="Alpha 0 is not the ELBO: an own private code is free, and nobody pays for codes of others.",
+    reading="Alpha 0 is not the ELBO: an own private code is free, and nobody pays for codes of others. Private "
+    "information is estimated from 500 observations of each population and passes 6.2 nats neither on own nor on other "
+    "data: a difference near 0 may be two ceilings.",
 )
 MULTIPLIED, SCREENED = (Method(f"alpha 1, {how}", {"rate": 1.0, "combine": how}) for how in ("multiply", "screen"))
 COMBINATION = Experiment(
