@@ -307,6 +307,7 @@ ALPHA = Experiment(
         EVIDENCE,
         ACTIVE_SHARED,
     ),
+    pictures=(RECONSTRUCTIONS,),
     seeds=FEWER,
     reading="Alpha 0 is not the ELBO: an own private code is free, and nobody pays for codes of others. Private "
     "information is estimated from 500 observations of each population and passes 6.2 nats neither on own nor on other "
