@@ -82,6 +82,8 @@ METRICS = {
     "evidence_classification": Case(lambda w, p, seed: metrics.evidence_classification(w, p), WEIGHTS, OF, codes=False),
     "classification": Case(lambda w, p, seed: metrics.classification(w, p), WEIGHTS[..., 0], OF, codes=False),
     "calibration_error": Case(lambda w, p, seed: metrics.calibration_error(w, p), WEIGHTS[..., 0], OF, codes=False),
+    "transfer_accuracy": Case(lambda w, p, seed: metrics.transfer_accuracy(w, p), WEIGHTS[..., :3], OF, codes=False),
+    "transfer_change": Case(lambda w, p, seed: metrics.transfer_change(w, p), WEIGHTS, OF, codes=False),
     "private_information": Case(
         lambda m, p, seed: metrics.private_information(m, np.zeros_like(m), p, seed=seed), WEIGHTS, OF, codes=False
     ),

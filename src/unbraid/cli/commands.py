@@ -30,6 +30,7 @@ from unbraid.cli.printing import (
     show_scores,
     show_stability,
     show_swept,
+    show_transfer,
 )
 from unbraid.demo import demo
 from unbraid.report import report
@@ -145,6 +146,7 @@ def command_line() -> Parser:
         _command("unbraid score", recipes.score, show_scores, {"--json": as_json}),
         _command("unbraid udr", recipes.udr, show_ranked, {"runs": {**runs, "help": "run folders to rank."}}),
         _command("unbraid agreement", recipes.agreement, show_agreed, {"runs": seeds_of}),
+        _command("unbraid transfer", recipes.transfer, show_transfer),
         _command("unbraid stability", recipes.stability, show_stability, {"runs": judged, "--out": tables}),
         _command("unbraid report", report, print, {"runs": runs, "--out": page}),
         _command("unbraid list", recipes.overview, show_rows, {"folder": folder}),

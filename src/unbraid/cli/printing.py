@@ -11,6 +11,7 @@ from unbraid.sweeps import Outcome, Swept
 
 if TYPE_CHECKING:
     from unbraid.data import Card
+    from unbraid.metrics import Result
     from unbraid.runs import Run
 
 
@@ -110,6 +111,12 @@ def show_agreed(found: Sequence[recipes.Agreed]) -> None:
     """How far the codes of seeds agree."""
     for each in found:
         print(each)  # noqa: T201
+
+
+def show_transfer(found: "Sequence[Result]") -> None:
+    """How well a classifier takes what is decoded for what it was decoded as."""
+    for result in found:
+        print(result)  # noqa: T201
 
 
 def show_stability(found: recipes.Stability) -> None:

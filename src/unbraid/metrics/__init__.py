@@ -48,6 +48,7 @@ from unbraid.metrics.sap import SAP_DLIB, SAP_DLIB_CONTINUOUS, SAPProtocol, sap
 from unbraid.metrics.source import Source, continuous_codes, grid_codes, lazy_codes, row_codes
 from unbraid.metrics.stability import rank_stability
 from unbraid.metrics.total_correlation import gaussian_total_correlation
+from unbraid.metrics.transfer import transfer_accuracy, transfer_change
 from unbraid.metrics.udr import UDR_LASSO, UDR_SPEARMAN, UDRProtocol, udr
 from unbraid.metrics.variance import (
     VarianceTable,
@@ -157,6 +158,8 @@ __all__ = [
     "squared_error",
     "ssim",
     "summarise",
+    "transfer_accuracy",
+    "transfer_change",
     "udr",
     "variance_explained",
     "variance_table",

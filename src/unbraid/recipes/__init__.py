@@ -19,6 +19,7 @@ from unbraid.recipes.sequential import sequential
 from unbraid.recipes.stability import Stability, stability
 from unbraid.recipes.tables import table
 from unbraid.recipes.training import grassy, sprites, vectors
+from unbraid.recipes.transferring import transfer
 
 __all__ = [
     "Agreed",
@@ -49,6 +50,7 @@ __all__ = [
     "stability",
     "table",
     "train_seeds",
+    "transfer",
     "udr",
     "vectors",
 ]
