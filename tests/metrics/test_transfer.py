@@ -22,15 +22,23 @@ def test_pairs_count_alike_and_chance_is_what_reconstructions_are_named():
     assert found.detail["counts"] == [30, 50, 40]
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says():
+@pytest.mark.parametrize("truth", [0.02, 0.7, 0.98])
+def test_the_interval_holds_the_truth_as_often_as_it_says(truth: float):
     held = 0
     for _ in range(400):
-        hit = RNG.random((len(OF), 3)) < 0.7
+        hit = RNG.random((len(OF), 3)) < truth
         named = np.where(hit, np.arange(3), (np.arange(3) + 1) % 3)
         interval = transfer_accuracy(np.eye(3)[named], OF).interval
         assert interval
-        held += interval[0] <= 0.7 <= interval[1]
-    assert 0.91 < held / 400 < 0.98
+        held += interval[0] <= truth <= interval[1]
+    assert held / 400 > 0.92
+
+
+def test_no_transfer_at_all_has_an_interval():
+    found = transfer_accuracy(np.eye(3)[OF][:, None].repeat(3, axis=1), OF)
+    assert found.value == 0
+    assert found.interval
+    assert 0.01 < found.interval[1] < 0.1
 
 
 def test_change_is_in_distances_of_reconstructions():

@@ -1,5 +1,6 @@
 """`unbraid transfer`: a classifier names what was decoded as another population."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def trained(steps: int) -> Training:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Light of any strength, with a bright left column in one population and a bright right one in the other."""
     folder = tmp_path_factory.mktemp("images")
     data, rng = folder / "data", np.random.default_rng(0)
@@ -35,11 +36,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     judge = classify(folder / "named", str(data), **source, widths=(4, 8), training=trained(150)).path
     source["levels"] = ("population", "label")  # train and test as populations
     other = classify(folder / "other", str(data), **source, widths=(4, 8), training=trained(5)).path
-    return split, judge, other
+    source["levels"] = ("split", "population")
+    shuffled = images(folder / "null", str(data), **source, **small, shuffle_populations=True, training=trained(5)).path
+    copied = tmp_path_factory.mktemp("copied") / "data"
+    shutil.copytree(data, copied)
+    elsewhere = classify(folder / "copy", str(copied), **source, widths=(4, 8), training=trained(5)).path
+    return [split, judge, other, shuffled, elsewhere]
 
 
-def test_a_constant_difference_is_transferred(runs: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]):
-    originals, accuracy, change = transfer(*runs[:2])
+def test_a_constant_difference_is_transferred(runs: list[Path], capsys: pytest.CaptureFixture[str]):
+    originals, accuracy, change = transfer(runs[0], runs[1])
     assert originals.value > 0.95
     assert accuracy.parameters["observations"] == 120
     assert accuracy.ceiling is not None
@@ -48,16 +54,22 @@ def test_a_constant_difference_is_transferred(runs: tuple[Path, Path, Path], cap
     assert accuracy.value > 0.9
     assert accuracy.chance < 0.1
     assert change.value > 0
-    assert transfer(*runs[:2]) == [originals, accuracy, change]
+    assert transfer(runs[0], runs[1]) == [originals, accuracy, change]
     assert main(["transfer", *map(str, runs[:2]), "--observations", "60"]) == 0
     assert "transfer_accuracy [named by a classifier: observations=60" in capsys.readouterr().out
 
 
-def test_runs_that_do_not_go_together_are_refused(runs: tuple[Path, Path, Path]):
-    split, judge, other = runs
+def test_runs_that_do_not_go_together_are_refused(runs: list[Path]):
+    split, judge, other, shuffled, elsewhere = runs
     with pytest.raises(ValueError, match="expected a cpvae or contrastive run first, got Classifier"):
         transfer(judge, judge)
     with pytest.raises(ValueError, match="expected a run of `unbraid train classify` second, got CPVAE"):
         transfer(split, split)
     with pytest.raises(ValueError, match="train it with the options of"):
         transfer(split, other)
+    with pytest.raises(ValueError, match="expected true populations, got shuffled ones"):
+        transfer(shuffled, judge)
+    with pytest.raises(ValueError, match="expected runs that hold out the same data"):
+        transfer(split, elsewhere)
+    with pytest.raises(ValueError, match="at least 2 observations, got 0"):
+        transfer(split, judge, observations=0)

@@ -22,9 +22,9 @@ def code_agreement(
     """Share of the variance of `others` that a probe predicts from `codes`, on samples that it was not fitted on.
 
     Two seeds never have the same latents, but may have the same code up to a linear map: then this is 1. Dimensions of
-    `others` count by their variance, so that latents that a model does not use, whose posterior means hardly move, do
-    not. It is directed: a code that knows more than the other predicts it, and not the other way round. Below 0 the
-    probe does worse than the mean.
+    `others` count by their variance, so that latents that a model does not use hardly do beside others. `codes` have no
+    scale: leave such latents out, as `unbraid agreement` does. It is directed: a code that knows more than the other
+    predicts it, and not the other way round. Below 0 the probe does worse than the mean.
 
     `chance` is the mean over permutations of `others`; the interval is for samples drawn anew, with the fits held.
 

@@ -1,7 +1,9 @@
 """Whether an observation decoded as another population becomes one of it, and how much of it changes."""
 
+import math
+
 import numpy as np
-from jaxtyping import Bool, Float, Int, Real
+from jaxtyping import Float, Int, Real
 
 from unbraid.metrics.checks import NORMAL_95, finite, images, indices
 from unbraid.metrics.result import Result
@@ -22,8 +24,9 @@ def transfer_accuracy(
         population: `[n]` index of the one that each observation is of.
 
     Returns:
-        Value in [0, 1]; `interval`: normal, over observations, with the classifier held. `detail`: `named`, nested
-        lists `[of][decoded as][population]` of the shares that were named so, and `counts` of each population.
+        Value in [0, 1]; `interval`: over observations, smoothed as Agresti and Coull do, with the classifier held.
+        `detail`: `named`, nested lists `[of][decoded as][population]` of the shares that were named so, and `counts` of
+        each population.
 
     Raises:
         ValueError: the log-probabilities are not finite numbers `[n, K, K]` of at least two populations, or a
@@ -49,10 +52,11 @@ def transfer_accuracy(
     named = np.eye(scores.shape[2])[scores.argmax(axis=2)]  # [n, decoded as, population]
     shares = np.stack([named[of == k].mean(axis=0) for k in range(len(counts))])
     other = ~np.eye(len(counts), dtype=bool)
-    hits = np.einsum("ndd->nd", named)
     own = np.einsum("kkp->kp", shares)  # what own reconstructions are named
-    value, half = _mean_of_pairs(hits, of, other)
-    low, high = max(value - half, 0.0), min(value + half, 1.0)
+    hits = _others(np.einsum("ndd->nd", named), of)
+    value = _mean(hits)
+    # two hits and two misses more, so that there is width where all or none hit
+    half = _half([np.concatenate([each, [0, 0, 1, 1]]) for each in hits])
     return Result(
         "transfer_accuracy",
         value,
@@ -60,7 +64,7 @@ def transfer_accuracy(
         {"observations": len(of), "populations": len(counts)},
         float(own[other].mean()),
         float(own.diagonal().mean()),
-        (low, high),
+        (max(value - half, 0.0), min(value + half, 1.0)),
         detail={"named": shares.tolist(), "counts": counts.tolist()},
     )
 
@@ -92,24 +96,27 @@ def transfer_change(decoded: Real[np.ndarray, "n decoded *shape"], population: I
     >>> 0.8 < transfer_change(anew, of).value < 1.2  # nothing stays
     True
     """
-    values = images(decoded, "decoded observations")
-    if values.ndim < 3 or values.shape[1] < 2:
+    if np.ndim(decoded) < 3 or np.shape(decoded)[1] < 2:
         raise ValueError(
-            f"expected decoded observations [n, decoded as, *shape] of at least two populations, got {values.shape}"
+            "expected decoded observations [n, decoded as, *shape] of at least two populations, "
+            f"got shape {np.shape(decoded)}"
         )
-    of, counts = _of(population, *values.shape[:2])
+    of, counts = _of(population, *np.shape(decoded)[:2])
     if counts.min() < 2:
         raise ValueError(f"expected at least two observations of each population, got {counts.tolist()}; pass more")
-    values = values.reshape(*values.shape[:2], -1)
-    own = values[np.arange(len(of)), of]
+    own = images(decoded[np.arange(len(of)), of], "decoded observations").reshape(len(of), -1)
     spread = np.array([2 * own[of == k].var(axis=0, ddof=1).sum() for k in range(len(counts))])
     if not spread.min() > 0:
         raise ValueError(
             f"expected reconstructions that differ, got the same for all of population {spread.argmin()}; "
             "is the model trained?"
         )
-    moved = ((values - own[:, None]) ** 2).sum(axis=2) / spread[of][:, None]
-    value, half = _mean_of_pairs(moved, of, ~np.eye(len(counts), dtype=bool))
+    columns = []
+    for k in range(len(counts)):  # one after the other: all in double precision would be large
+        as_k = images(decoded[:, k], "decoded observations").reshape(len(of), -1)
+        columns.append(((as_k - own) ** 2).sum(axis=1) / spread[of])
+    moved = _others(np.stack(columns, axis=1), of)
+    value, half = _mean(moved), _half(moved)
     return Result(
         "transfer_change",
         value,
@@ -131,13 +138,18 @@ def _of(
     return of, counts
 
 
-def _mean_of_pairs(
-    values: Float[np.ndarray, "n decoded"],
-    of: Int[np.ndarray, " n"],
-    other: Bool[np.ndarray, "population population"],
-) -> tuple[float, float]:
-    """Mean over ordered pairs, and half its 95% interval, for which pairs of one observation depend on each other."""
-    each = (values * other[of]).sum(axis=1) / (len(other) - 1)
-    own = [each[of == k] for k in range(len(other))]
-    error = sum(part.var(ddof=1) / len(part) if len(part) > 1 else 0.0 for part in own) ** 0.5
-    return float(np.mean([part.mean() for part in own])), NORMAL_95 * float(error) / len(own)
+def _others(values: Float[np.ndarray, "n decoded"], of: Int[np.ndarray, " n"]) -> list[Float[np.ndarray, " _"]]:
+    """Of every population, the mean of each observation over the other ones."""
+    count = values.shape[1]
+    each = (values.sum(axis=1) - values[np.arange(len(of)), of]) / (count - 1)
+    return [each[of == k] for k in range(count)]
+
+
+def _mean(parts: list[Float[np.ndarray, " _"]]) -> float:
+    """The mean of populations, which count alike whatever their sizes."""
+    return float(np.mean([part.mean() for part in parts]))
+
+
+def _half(parts: list[Float[np.ndarray, " _"]]) -> float:
+    """Half the 95% interval of that mean."""
+    return NORMAL_95 * math.sqrt(sum(part.var() / len(part) for part in parts)) / len(parts)

@@ -88,14 +88,19 @@ def agreement(runs: Sequence[Path], observations: int = 2000, seed: int = 0) -> 
     with torch.no_grad():
         codes = [_codes(run, data, observations, seed) for run in opened]
     known = [name for name in codes[0] if all(name in each and each[name].size for each in codes)]
-    unused = {name: run for each, run in zip(codes, opened, strict=True) for name in each if not each[name].size}
+    unused: dict[str, list[str]] = {}
+    for each, run in zip(codes, opened, strict=True):
+        for name in (name for name, code in each.items() if not code.size):
+            unused.setdefault(name, []).append(f"'{run.path}'")
     return [
         _agreed(subject, [(each[first], each[second]) for each in codes], seed)
         for subject, first, second in _subjects(known)
-    ] + [
-        Agreed(f"private code, {name.removeprefix('private, ')}", [], [], f"no latent of it is in use in '{run.path}'")
-        for name, run in unused.items()
-    ]
+    ] + [_left_out(name, of) for name, of in unused.items()]
+
+
+def _left_out(name: str, runs: list[str]) -> Agreed:
+    reason = f"no latent of it is in use in {', '.join(runs)}"
+    return Agreed(f"private code, {name.removeprefix('private, ')}", [], [], reason)
 
 
 def _codes(run: "Run", data: "Data", observations: int, seed: int) -> "dict[str, np.ndarray]":

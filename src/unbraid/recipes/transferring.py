@@ -26,8 +26,8 @@ def transfer(run: Path, classifier: Path, observations: int = 2000, seed: int = 
         `classification` of the originals, `transfer_accuracy` and `transfer_change`.
 
     Raises:
-        ValueError: a run of a model that has no populations to decode as, or that is no classifier; populations or
-            shapes that differ, or no observation of some population.
+        ValueError: a run of a model that has no populations to decode as, or that is no classifier; shuffled
+            populations; populations, shapes or held-out data that differ, no observation, or none of some population.
     """
     import torch
 
@@ -35,23 +35,34 @@ def transfer(run: Path, classifier: Path, observations: int = 2000, seed: int = 
     from unbraid.models import CPVAE, Classifier, ContrastiveVAE
     from unbraid.recipes.evaluation import held_out
     from unbraid.recipes.judging import Subject
+    from unbraid.recipes.stability import shuffled
     from unbraid.runs import Run
 
-    opened = Run(run)
-    subject = Subject(opened, held_out(opened)[1], observations, seed, held_out=observations)
-    judge = Run(classifier).rebuild("model")
+    if observations < 2:
+        raise ValueError(f"expected at least 2 observations, got {observations}; 2000 are usual")
+    opened, other = Run(run), Run(classifier)
+    part, data = held_out(opened)
+    subject = Subject(opened, data, observations, seed, held_out=observations)
+    judge = other.rebuild("model")
     if not isinstance(subject.model, CPVAE | ContrastiveVAE):
         raise ValueError(f"expected a cpvae or contrastive run first, got {type(subject.model).__name__} in '{run}'")
     if not isinstance(judge, Classifier):
         raise ValueError(
             f"expected a run of `unbraid train classify` second, got {type(judge).__name__} in '{classifier}'"
         )
+    if shuffled(opened):
+        raise ValueError(f"expected true populations, got shuffled ones in '{run}'; nobody could tell them apart")
     if judge.populations != subject.model.populations or tuple(judge.shape) != tuple(subject.model.shape):
         raise ValueError(
             f"expected a classifier of {subject.model.populations} for shape {subject.model.shape}, got one of "
             f"{judge.populations} for {judge.shape}; train it with the options of '{run}'"
         )
-    judge = Subject(Run(classifier), subject.data, observations, seed, held_out=observations)
+    if other.record.get(part) != opened.record[part]:
+        raise ValueError(
+            f"expected runs that hold out the same data, got others in '{classifier}', which may have learned from "
+            f"those of '{run}'; train it with the same data, options and seed"
+        )
+    judge = Subject(other, data, observations, seed, held_out=observations)
     of, decoded, named, originals = _decoded(subject, judge)
     with torch.no_grad():
         return [classification(originals, of), transfer_accuracy(named, of), transfer_change(decoded, of)]
@@ -70,16 +81,18 @@ def _decoded(subject: "Subject", judge: "Subject") -> "tuple[np.ndarray, np.ndar
     assert isinstance(model, CPVAE | ContrastiveVAE)
     assert isinstance(classifier, Classifier)
     assert subject.data.population is not None
-    parts: list[list[np.ndarray]] = []
-    chunks = np.array_split(subject.index, -(-len(subject.index) // CHUNK))
-    bar = ProgressBar(f"{subject.run.path.name}: decoding", len(subject.index), "observations")
+    count, kinds = len(subject.index), len(model.populations)
+    decoded = np.empty((count, kinds, *model.shape), dtype=np.float32)  # the largest there is: never twice
+    named, originals = np.empty((count, kinds, kinds)), np.empty((count, kinds))
+    bar = ProgressBar(f"{subject.run.path.name}: decoding", count, "observations")
     with torch.no_grad(), bar as display:
-        for chunk in chunks:
-            batch = subject.data.batch(chunk)
-            decoded = model.transfer(batch.x, batch.library)
-            named = torch.stack([classifier.log_probabilities(each) for each in decoded.unbind(1)], dim=1)
-            parts.append([decoded.numpy(), named.numpy(), classifier.log_probabilities(batch.x).numpy()])
-            done += len(chunk)
+        for place in np.array_split(np.arange(count), -(-count // CHUNK)):
+            batch = subject.data.batch(subject.index[place])
+            as_every = model.transfer(batch.x, batch.library)
+            decoded[place] = as_every.numpy()
+            for k, each in enumerate(as_every.unbind(1)):
+                named[place, k] = classifier.log_probabilities(each.contiguous()).numpy()
+            originals[place] = classifier.log_probabilities(batch.x).numpy()
+            done += len(place)
             display.show(done)
-    decoded, named, originals = (np.concatenate(each) for each in zip(*parts, strict=True))
     return subject.data.population[subject.index], decoded, named, originals
