@@ -28,6 +28,8 @@ SHOWN = {  # pictures of the first seed: experiment to methods, and headings of 
     "cpvae.fig4": ("cpvae-annealed", "cpvae-alpha-1"),
     "cpvae.fig5": ("cpvae-then-pansy", "cpvae-frozen-then-pansy", "vae-then-pansy"),
     "cpvae.fig6": ("mnist-grass-annealed",),
+    "cpvae.combination": ("alpha-1-multiply",),
+    "cpvae.rivals": ("contrastive-vae",),
     "cpvae.alpha": ("cpvae-no-mi", "cpvae-alpha-1", "alpha-10"),
 }
 PAPERS = {"srvae": "paper1", "cpvae": "paper2"}
