@@ -71,5 +71,5 @@ def test_change_needs_reconstructions_that_differ(as_a_user):
         transfer_change(np.ones((6, 2, 3)), np.arange(6) % 2)
     with pytest.raises(ValueError, match="at least two observations of each"):
         transfer_change(RNG.normal(size=(3, 2, 3)), np.array([0, 0, 1]))
-    with pytest.raises(ValueError, match="at least two populations"):
+    with pytest.raises(ValueError, match="at least two as at least two populations"):
         transfer_change(RNG.normal(size=(3, 1, 3)), np.zeros(3, int))

@@ -96,9 +96,9 @@ def transfer_change(decoded: Real[np.ndarray, "n decoded *shape"], population: I
     >>> 0.8 < transfer_change(anew, of).value < 1.2  # nothing stays
     True
     """
-    if np.ndim(decoded) < 3 or np.shape(decoded)[1] < 2:
+    if np.ndim(decoded) < 3 or min(np.shape(decoded)[:2]) < 2:
         raise ValueError(
-            "expected decoded observations [n, decoded as, *shape] of at least two populations, "
+            "expected decoded observations [n, decoded as, *shape], at least two as at least two populations, "
             f"got shape {np.shape(decoded)}"
         )
     of, counts = _of(population, *np.shape(decoded)[:2])
